@@ -1,0 +1,153 @@
+"""`synclr doctor`: what this machine has, and what that allows. Changes nothing."""
+
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from synclr_assets.concept_bank.bank import concept_folder, read_bank
+from synclr_assets.environment import dagster_home, profile_of, store_root
+from synclr_assets.store.location import Location
+
+KEYS = ("OPENAI_API_KEY", "HF_TOKEN", "AWS_ACCESS_KEY_ID")
+WEIGHTS = {
+    "Llama 2 7B": "meta-llama/Llama-2-7b-hf",
+    "Stable Diffusion 1.5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+}
+MIN_FREE_GIB = 2.0
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the examination."""
+
+    subject: str
+    found: str
+    means: str
+    is_problem: bool = False
+
+
+@click.command("doctor")
+def command() -> None:
+    """What this machine has and what that allows. Exit code 1 where something stands in the way of a rehearsal."""
+    findings = examine(os.environ)
+    table = Table("", "found", "which means")
+    for finding in findings:
+        style = "red" if finding.is_problem else None
+        table.add_row(finding.subject, finding.found, finding.means, style=style)
+    Console().print(table)
+    if any(finding.is_problem for finding in findings):
+        raise SystemExit(1)
+
+
+def examine(environment: Mapping[str, str]) -> list[Finding]:
+    """Everything the doctor looks at, in order. Keys are said to be set or not, never shown."""
+    return [
+        _cores(),
+        _memory(),
+        _gpus(),
+        _bfloat16(),
+        *_packages(),
+        *_places(environment),
+        *_keys(environment),
+        *_weights(environment),
+        _concepts(environment),
+    ]
+
+
+def _cores() -> Finding:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Finding("cores", f"{usable} on {platform.machine()}", "the rehearsal is sized for 2")
+
+
+def _memory() -> Finding:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    return Finding("memory", f"{total:.0f} GiB", "the rehearsal needs about 3 GiB")
+
+
+def _gpus() -> Finding:
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return Finding("GPU", "none", "rehearsal generators and small recipes; no diffusion at useful speed")
+    query = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
+    names = [line.strip() for line in answer.stdout.splitlines() if line.strip()]
+    if answer.returncode or not names:
+        return Finding("GPU", "nvidia-smi answers with an error", "mend the driver before using the GPU", True)
+    return Finding("GPU", "; ".join(names), "training uses it by itself")
+
+
+def _bfloat16() -> Finding:
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text() if info.is_file() else ""
+    if "avx512_bf16" in flags or "amx_bf16" in flags:
+        return Finding("bfloat16 on CPU", "yes", "training on CPU is about twice as fast")
+    return Finding("bfloat16 on CPU", "no", "training on CPU runs in float32")
+
+
+def _packages() -> list[Finding]:
+    needs = {"torch": "training and evaluation", "dagster_webserver": "the UI"}
+    return [
+        Finding(name, "installed", means)
+        if importlib.util.find_spec(name)
+        else Finding(name, "missing", f"no {means}: pip install 'synclr[train,platform]'", True)
+        for name, means in needs.items()
+    ]
+
+
+def _places(environment: Mapping[str, str]) -> list[Finding]:
+    location = Location.parse(store_root(environment))
+    home = Finding("Dagster instance", str(dagster_home(environment)), "runs, events, schedules")
+    profile = Finding("profile", profile_of(environment), "which generators and executor are used")
+    if not location.is_local:
+        return [profile, Finding("store", location.uri, "an object store; not probed here"), home]
+    existing = location.folder
+    while not existing.exists():
+        existing = existing.parent
+    free_gib = shutil.disk_usage(existing).free / GIB
+    if not os.access(existing, os.W_OK):
+        store = Finding("store", str(location.folder), "not writable: set SYNCLR_STORE to a folder that is", True)
+    elif free_gib < MIN_FREE_GIB:
+        store = Finding("store", f"{location.folder}, {free_gib:.1f} GiB free", "too full to work", True)
+    else:
+        store = Finding("store", f"{location.folder}, {free_gib:.0f} GiB free", "tables, shards, models")
+    return [profile, store, *_leftovers(location.folder), home]
+
+
+def _leftovers(root: Path) -> list[Finding]:
+    left = sorted((root / "tmp").glob("synclr-*"))
+    if not left:
+        return []
+    means = "left by a killed run, or in use by one now; safe to delete when nothing runs"
+    return [Finding("temporary folders", f"{len(left)} in {root / 'tmp'}", means)]
+
+
+def _keys(environment: Mapping[str, str]) -> list[Finding]:
+    return [Finding(key, "set" if environment.get(key) else "not set", "read from the environment only") for key in KEYS]
+
+
+def _weights(environment: Mapping[str, str]) -> list[Finding]:
+    cache = Path(environment.get("HF_HOME") or Path.home() / ".cache/huggingface") / "hub"
+    findings = []
+    for name, hub_id in WEIGHTS.items():
+        found = (cache / f"models--{hub_id.replace('/', '--')}").is_dir()
+        means = "can be used offline" if found else "not needed for the rehearsal"
+        findings.append(Finding(name, "in the cache" if found else "not in the cache", means))
+    return findings
+
+
+def _concepts(environment: Mapping[str, str]) -> Finding:
+    bank = read_bank(concept_folder(environment))
+    found = f"{len(bank.buckets)} buckets in {bank.folder}"
+    if bank.problems:
+        return Finding("concepts", f"{found}, {len(bank.problems)} problems", "see `synclr concepts check`", True)
+    return Finding("concepts", found, "every file is usable")

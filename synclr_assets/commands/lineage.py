@@ -1,0 +1,179 @@
+"""`synclr lineage`: from a model back to its captions, from a caption on to its models."""
+
+import os
+from pathlib import Path
+
+import click
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+
+from synclr_assets.environment import store_root
+from synclr_assets.provenance.lineage import (
+    CaptionLineage,
+    ModelLineage,
+    caption_lineage,
+    captions_of_model,
+    model_lineage,
+)
+from synclr_assets.provenance.models import models
+from synclr_assets.store.store import Store
+
+STORE_OPTION = click.option("--store", "root", default=None, help="Store to read; default SYNCLR_STORE.")
+
+
+@click.group("lineage")
+def command() -> None:
+    """What a model or a caption was made from, and what came of it."""
+
+
+def open_store(root: str | None) -> Store:
+    """The named store, else the environment's."""
+    return Store(root or store_root(os.environ))
+
+
+@command.command("model")
+@click.argument("model_id", required=False)
+@click.option("--captions", "show", type=click.IntRange(0), default=0, help="Also list this many captions.")
+@click.option("--export", type=click.Path(path_type=Path), help="Write all captions to a .csv or .parquet file.")
+@STORE_OPTION
+def model_command(model_id: str | None, show: int, export: Path | None, root: str | None) -> None:
+    """Everything MODEL_ID (an id or its beginning) was made from; without it, the known models."""
+    store = open_store(root)
+    console = Console()
+    if model_id is None:
+        _print_models(console, store)
+        return
+    lineage = model_lineage(store, model_id)
+    _print_model(console, lineage)
+    if show:
+        _print_captions(console, store, lineage.model, show)
+    if export is not None:
+        num_rows = export_captions(store, lineage.model, export)
+        console.print(f"{num_rows} captions written to {export}")
+
+
+@command.command("caption")
+@click.argument("caption_id")
+@STORE_OPTION
+def caption_command(caption_id: str, root: str | None) -> None:
+    """Where CAPTION_ID (an id or its beginning) came from, and its images, shard, models and scores."""
+    _print_caption(Console(), caption_lineage(open_store(root), caption_id))
+
+
+def export_captions(store: Store, model: dict[str, object], path: Path) -> int:
+    """Write every caption behind the model to a CSV or Parquet file, in bounded batches. Returns the rows."""
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".parquet"):
+        raise click.UsageError(f"--export {path}: end the name in .csv or .parquet.")
+    partial = path.with_name(path.name + ".partial")
+    num_rows = 0
+    writer: pa.csv.CSVWriter | pq.ParquetWriter | None = None
+    for batch in captions_of_model(store, model):
+        if writer is None:
+            make = pa.csv.CSVWriter if suffix == ".csv" else pq.ParquetWriter
+            writer = make(partial, batch.schema)
+        writer.write_batch(batch)
+        num_rows += batch.num_rows
+    if writer is None:
+        raise click.UsageError(f"Model {model['model_id']} has no captions in this store: nothing was written.")
+    writer.close()
+    partial.replace(path)
+    return num_rows
+
+
+def _print_models(console: Console, store: Store) -> None:
+    known = models(store)
+    if not known:
+        raise click.UsageError(f"No model in {store.location.uri} yet: run `synclr materialize all`.")
+    table = Table("model", "slice", "recipe", "steps", "recorded")
+    for row in known:
+        when = f"{row['created_at']:%Y-%m-%d %H:%M}"
+        table.add_row(row["model_id"], row["slice"], row["recipe"], str(row["steps"]), when)
+    console.print(table)
+
+
+def _print_model(console: Console, lineage: ModelLineage) -> None:
+    model = lineage.model
+    console.print(f"[bold]model {model['model_id']}[/bold]")
+    for name in ("slice", "recipe", "recipe_fingerprint", "seed", "steps", "code_version", "weights_sha256", "device"):
+        console.print(f"  {name:<20}{model[name]}")
+    versions = ", ".join(f"{entry['table']} {entry['version']}" for entry in model["table_versions"])
+    console.print(f"  {'table versions':<20}{versions}")
+    table = Table("bucket", "gen", "captions", "read", "captioner", "image sampler", "shards (sha256)", title="inputs")
+    for unit in lineage.units:
+        table.add_row(
+            unit.unit.bucket,
+            str(unit.unit.generation),
+            str(unit.num_captions),
+            str(unit.captions_read),
+            "\n".join(f"{g['model']}@{g['revision']}, {g['licence']}" for g in unit.captioners),
+            "\n".join(f"{g['model']}@{g['revision']}, {g['licence']}" for g in unit.image_samplers),
+            "\n".join(digest[:16] for digest in unit.shard_sha256s),
+        )
+    console.print(table)
+    if lineage.scores:
+        console.print(_scores_table(list(lineage.scores)))
+
+
+def _scores_table(scores: list[dict[str, object]]) -> Table:
+    table = Table("dataset", "metric", "subject", "value", "95 % interval", "split", "protocol", title="scores")
+    for score in scores:
+        table.add_row(
+            str(score["dataset"]),
+            str(score["metric"]),
+            str(score["subject"]),
+            f"{score['value']:.3f}",
+            f"{score['ci_low']:.3f} to {score['ci_high']:.3f}",
+            str(score["split"]),
+            str(score["protocol_fingerprint"])[:12],
+        )
+    return table
+
+
+def _print_captions(console: Console, store: Store, model: dict[str, object], show: int) -> None:
+    table = Table("caption", "bucket", "template", "concept", "text", "epochs")
+    for batch in captions_of_model(store, model):
+        for row in batch.slice(0, show - table.row_count).to_pylist():
+            table.add_row(
+                row["caption_id"], row["bucket"], row["template"], row["concept"], row["text"], f"{row['epochs']:.2f}"
+            )
+        if table.row_count >= show:
+            break
+    console.print(table)
+
+
+def _print_caption(console: Console, lineage: CaptionLineage) -> None:
+    caption = lineage.caption
+    console.print(f"[bold]caption {caption['caption_id']}[/bold]")
+    for name in ("text", "concept", "bucket", "generation", "template", "relation", "background"):
+        if caption.get(name) is not None:
+            console.print(f"  {name:<20}{caption[name]}", markup=False)
+    if "model" in caption:
+        written = f"{caption['model']}@{caption['revision']}, {caption['licence']}"
+        console.print(f"  {'written by':<20}{written}, {caption['attempts']} attempts", markup=False)
+    if lineage.quarantine is not None:
+        lost = lineage.quarantine
+        console.print(f"  {'quarantined at':<20}{lost['stage']}: {lost['reason']} ({lost['detail']})", markup=False)
+    if lineage.images:
+        table = Table("view", "seed", "reseeds", "size", "sha256", "drawn by", title="images")
+        for image in lineage.images:
+            size = f"{image['width']}x{image['height']}, {image['size_bytes']} B"
+            drawn_by = f"{image['model']}@{image['revision']}"
+            cells = (image["view"], image["seed"], image["reseeds"], size, image["sha256"][:16], drawn_by)
+            table.add_row(*map(str, cells))
+        console.print(table)
+    if lineage.shard is not None:
+        console.print(f"shard {lineage.shard['key']} at byte {lineage.shard['offset_bytes']}, ", end="")
+        console.print(f"sha256 {lineage.shard['sha256'][:16]}")
+    for model in lineage.models:
+        console.print(f"model {model['model_id']} ({model['recipe']}, {model['epochs']:.1f} epochs of the shard)")
+        for score in model["scores"]:
+            if not score["is_baseline"]:
+                console.print(f"  {score['dataset']} {score['metric']}: {score['value']:.3f}")
+    if not lineage.models:
+        console.print("No recorded model read it.")
+
+

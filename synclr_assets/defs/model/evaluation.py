@@ -1,0 +1,87 @@
+"""What both evaluation assets share: which model is scored, how the task runs, what the UI shows of it."""
+
+from functools import partial
+from typing import Any, Literal
+
+import dagster as dg
+from pydantic import Field
+
+from synclr_assets.launch.process import run_task
+from synclr_assets.launch.tasks import EvalTask
+from synclr_assets.launch.training import evaluate, fetch_encoder
+from synclr_assets.provenance.models import find_model, models
+from synclr_assets.provenance.scores import headline, scores_of
+from synclr_assets.report.previews import score_table
+from synclr_assets.store.errors import NotReadyError
+from synclr_assets.store.store import Store
+
+BASELINES = ("random_weights", "raw_pixels")
+
+
+class EvaluationConfig(dg.Config):
+    """Which model to score, and on which part."""
+
+    model_id: str | None = Field(default=None, description="An id or prefix; left out, the slice's newest model.")
+    split: Literal["validation", "test"] = Field(
+        default="test", description="`validation` while settings are still being chosen."
+    )
+
+
+def run_evaluation(
+    context: dg.AssetExecutionContext,
+    config: EvaluationConfig,
+    store: Store,
+    pipes: dg.PipesSubprocessClient,
+    kind: Literal["linear_probe", "segmentation"],
+    dataset: str,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Score the chosen model of the slice; its row and its recorded scores."""
+    model = chosen_model(store, context.partition_key, config.model_id)
+    encoder = fetch_encoder(store, model)
+    task = EvalTask(
+        kind=kind,
+        encoder_dir=str(encoder),
+        out_dir=str(encoder / "evals" / kind),
+        dataset=dataset,
+        split=config.split,
+        baselines=BASELINES,
+    )
+    evaluate(store, model, task, partial(run_task, context, pipes))
+    return model, scores_of(store, model["model_id"], kind)
+
+
+def chosen_model(store: Store, slice_name: str, model_id: str | None) -> dict[str, Any]:
+    """The asked model, else the newest of the slice. Raises NotReadyError where the slice has none."""
+    if model_id is not None:
+        return find_model(store, model_id)
+    trained = models(store, slice_name)
+    if not trained:
+        raise NotReadyError(f"Slice {slice_name} has no model yet: materialise checkpoint of {slice_name} first.")
+    return trained[0]
+
+
+def score_result(
+    model: dict[str, Any], scores: list[dict[str, Any]], check_name: str, metric: str, pictures: dict[str, Any]
+) -> dg.MaterializeResult:
+    """Score table, headline and the verdict against random weights."""
+    by_subject = headline(scores, metric)
+    value, chance = by_subject["model"], by_subject["random_weights"]
+    return dg.MaterializeResult(
+        metadata={
+            "model": model["model_id"],
+            metric: value,
+            f"{metric}, random weights": chance,
+            f"{metric}, raw pixels": by_subject["raw_pixels"],
+            "protocol": scores[0]["protocol_fingerprint"],
+            "scores": dg.MarkdownMetadataValue(score_table(scores)),
+            **pictures,
+        },
+        data_version=dg.DataVersion(f"{model['model_id']}-{scores[0]['protocol_fingerprint'][:12]}"),
+        check_results=[
+            dg.AssetCheckResult(
+                check_name=check_name,
+                passed=value > chance,
+                metadata={"model": value, "random weights": chance},
+            )
+        ],
+    )

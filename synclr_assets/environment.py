@@ -1,0 +1,31 @@
+"""The environment variables of the platform, each read in one place. Reads nothing when imported."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from synclr_assets.store.errors import StoreError
+from synclr_assets.store.store import DEFAULT_ROOT
+
+STORE = "SYNCLR_STORE"
+PROFILE = "SYNCLR_PROFILE"
+DAGSTER_HOME = "DAGSTER_HOME"
+PROFILES = ("rehearsal",)
+DEFAULT_DAGSTER_HOME = ".synclr/dagster"
+
+
+def store_root(environment: Mapping[str, str]) -> str:
+    """SYNCLR_STORE, else `.synclr/store` in the working folder."""
+    return environment.get(STORE) or str(Path(DEFAULT_ROOT).absolute())
+
+
+def profile_of(environment: Mapping[str, str]) -> str:
+    """SYNCLR_PROFILE, else `rehearsal`. Raises StoreError for an unknown one."""
+    profile = environment.get(PROFILE) or PROFILES[0]
+    if profile not in PROFILES:
+        raise StoreError(f"{PROFILE}={profile!r} is no profile: choose one of {', '.join(PROFILES)}.")
+    return profile
+
+
+def dagster_home(environment: Mapping[str, str]) -> Path:
+    """DAGSTER_HOME, else `.synclr/dagster` in the working folder."""
+    return Path(environment.get(DAGSTER_HOME) or DEFAULT_DAGSTER_HOME).absolute()

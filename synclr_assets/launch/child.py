@@ -1,0 +1,62 @@
+"""The child process of training and evaluation: the only code that meets both Pipes and torch."""
+
+import sys
+from pathlib import Path
+
+from dagster_pipes import PipesContext, open_dagster_pipes
+
+from synclr_assets.launch.tasks import TASKS, EvalTask, FitTask
+
+PROGRESS_LINES = 20
+
+
+def main() -> int:
+    """Do the one task that the parent passed; the trainer's files carry the result."""
+    with open_dagster_pipes() as pipes:
+        task = TASKS.validate_python(pipes.get_extra("task"))
+        try:
+            if isinstance(task, FitTask):
+                _fit(pipes, task)
+            else:
+                _evaluate(pipes, task)
+        except ValueError as error:
+            pipes.log.error(str(error))
+            return 2
+    return 0
+
+
+def _fit(pipes: PipesContext, task: FitTask) -> None:
+    from synclr_train.recipes import Recipe
+    from synclr_train.training import TrainingEvent, fit
+
+    said = -1
+
+    def tell(event: TrainingEvent) -> None:
+        nonlocal said
+        part = event.step * PROGRESS_LINES // max(event.total_steps, 1)
+        if part != said or event.message:
+            said = part
+            loss = event.metrics.get("loss")
+            shown = f", loss {loss:.3f}" if loss is not None else ""
+            pipes.log.info(f"step {event.step} of {event.total_steps}{shown} {event.message}".rstrip())
+
+    recipe = Recipe.model_validate(task.recipe)
+    fit(recipe, [Path(shard) for shard in task.shards], Path(task.out_dir), seed=task.seed, on_event=tell)
+
+
+def _evaluate(pipes: PipesContext, task: EvalTask) -> None:
+    from synclr_train.evals.runs import run_linear_probe, run_segmentation
+
+    run = run_linear_probe if task.kind == "linear_probe" else run_segmentation
+    run(
+        Path(task.encoder_dir),
+        Path(task.out_dir),
+        dataset=task.dataset,
+        split=task.split,
+        baselines=task.baselines,
+        on_event=lambda message: pipes.log.info(str(message)),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

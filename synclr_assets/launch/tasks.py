@@ -1,0 +1,39 @@
+"""What a child process can be asked to do, as plain data. Imports no torch and no Dagster."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class _Task(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FitTask(_Task):
+    """Train one encoder."""
+
+    kind: Literal["fit"] = "fit"
+    recipe: dict[str, object]
+    """The complete recipe."""
+    shards: tuple[str, ...]
+    """Local paths of the shards, in a fixed order."""
+    out_dir: str
+    """Where the trainer leaves its files; an earlier, killed run there is continued."""
+    seed: int
+
+
+class EvalTask(_Task):
+    """Evaluate one exported encoder with its baselines."""
+
+    kind: Literal["linear_probe", "segmentation"]
+    encoder_dir: str
+    """Folder with encoder.safetensors and config.json."""
+    out_dir: str
+    """Where scores.json and pictures go."""
+    dataset: str
+    split: Literal["validation", "test"]
+    baselines: tuple[str, ...]
+
+
+Task = Annotated[FitTask | EvalTask, Field(discriminator="kind")]
+TASKS: TypeAdapter[FitTask | EvalTask] = TypeAdapter(Task)

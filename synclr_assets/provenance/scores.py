@@ -1,0 +1,49 @@
+"""Recording scores and reading them back: the one place that reports, metadata and the CLI take them from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow.compute as pc
+
+from synclr_assets.store.store import Store
+from synclr_assets.store.tables import rows_of, sql_literal
+
+
+def record_scores(store: Store, model_id: str, asset: str, scores: Iterable[Mapping[str, Any]]) -> int:
+    """Put the scores of one evaluation of a model in the place of earlier ones. Returns how many.
+
+    Each score has the fields of `synclr_train.evals.scores.Score`.
+    """
+    records = []
+    for score in scores:
+        per_class = [{"name": name, "value": value} for name, value in sorted(score["per_class"].items())]
+        records.append(
+            {
+                **score,
+                "model_id": model_id,
+                "asset": asset,
+                "is_baseline": score["subject"] != "model",
+                "per_class": per_class,
+                "evaluated_at": datetime.now(UTC),
+            }
+        )
+    predicate = f"model_id = {sql_literal(model_id)} AND asset = {sql_literal(asset)}"
+    store.tables.replace("evals", predicate, rows_of("evals", records))
+    return len(records)
+
+
+def scores_of(store: Store, model_id: str, asset: str | None = None) -> list[dict[str, Any]]:
+    """Recorded scores of a model and its baselines, in a fixed order."""
+    where = pc.field("model_id") == model_id
+    if asset is not None:
+        where &= pc.field("asset") == asset
+    order = [(column, "ascending") for column in ("asset", "dataset", "metric", "is_baseline", "subject")]
+    return store.tables.read("evals", where=where).sort_by(order).to_pylist()
+
+
+def headline(scores: Sequence[Mapping[str, Any]], metric: str) -> dict[str, float]:
+    """Value by subject for one metric."""
+    return {score["subject"]: score["value"] for score in scores if score["metric"] == metric}

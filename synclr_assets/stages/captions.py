@@ -1,0 +1,148 @@
+"""Stage 2: captions of the c and c_rel templates, and the plans of c_bg captions (SynCLR 3.1)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synclr_assets.stages.drafting import Draft, DuplicateIndex, draft_captions, request_maker
+from synclr_assets.stages.ledger import ledger_row
+from synclr_assets.stages.plan import PlannedCaption, read_plan
+from synclr_assets.stages.progress import OnProgress, StageCounts, quarantined_by_reason, silent
+from synclr_assets.store.store import Store
+from synclr_assets.store.tables import Tables, rows_of
+from synclr_assets.store.transactions import StageWriter, Unit, check_settings, stage_cursor
+from synclr_assets.synthesis.identity import digest_hex
+from synclr_assets.synthesis.prompts import PromptSet
+from synclr_assets.synthesis.protocols import Captioner
+
+STAGE = "captions"
+
+
+@dataclass(frozen=True)
+class CaptionSettings:
+    """How captions are drawn, whatever the generator."""
+
+    max_attempts: int = 6
+    """Draws per caption before it is quarantined."""
+    captions_per_commit: int = 1024
+    """Captions that become visible together; changes no caption."""
+
+
+def settings_of(captioner: Captioner, prompts: PromptSet, settings: CaptionSettings) -> str:
+    """Fingerprint of everything a caption's text depends on beyond its id."""
+    return digest_hex(STAGE, captioner.provenance.fingerprint, prompts.fingerprint, settings.max_attempts)
+
+
+def write_captions(
+    store: Store,
+    unit: Unit,
+    captioner: Captioner,
+    prompts: PromptSet,
+    settings: CaptionSettings = CaptionSettings(),  # noqa: B008 - frozen
+    *,
+    run_id: str = "",
+    on_progress: OnProgress = silent,
+) -> StageCounts:
+    """Draw and commit what is missing of the unit's captions; a complete unit is left as it is.
+
+    Raises SettingsChangedError, FencedError, NotReadyError.
+    """
+    tables = store.tables
+    fingerprint = settings_of(captioner, prompts, settings)
+    check_settings(tables, STAGE, unit, fingerprint)
+    plan = read_plan(tables, unit, prompts.relations)
+    if stage_cursor(tables, STAGE, unit) < plan.num_captions:
+        writer = StageWriter.open(tables, STAGE, unit, sides=("quarantine", "ledger"), run_id=run_id)
+        index = DuplicateIndex(committed_hashes(tables, STAGE, unit))
+        while writer.cursor < plan.num_captions:
+            started = time.monotonic()
+            start, end = writer.cursor, min(writer.cursor + settings.captions_per_commit, plan.num_captions)
+            slots = list(plan.captions(start, end))
+            to_draw = [slot for slot in slots if slot.template != "c_bg"]
+            makers = [request_maker(slot, prompts) for slot in to_draw]
+            drafts, paid = draft_captions(captioner, makers, index, settings.max_attempts)
+            draft_of = {slot.caption_id: draft for slot, draft in zip(to_draw, drafts, strict=True)}
+            rows = _rows(unit, slots, draft_of, captioner, fingerprint)
+            lost = [(slot, draft) for slot, draft in zip(to_draw, drafts, strict=True) if draft.reason]
+            spent = ledger_row(
+                STAGE,
+                unit,
+                start,
+                units=rows.num_rows,
+                generator=captioner.provenance.model,
+                completions=paid,
+                wall_seconds=time.monotonic() - started,
+            )
+            writer.commit(end, rows, {"quarantine": quarantine_rows(STAGE, unit, lost), "ledger": spent})
+            on_progress(end, plan.num_captions)
+    return StageCounts(
+        unit,
+        allocated=plan.num_captions,
+        written=tables.count(STAGE, partitions=unit.partitions),
+        quarantined=quarantined_by_reason(tables, STAGE, unit),
+    )
+
+
+def committed_hashes(tables: Tables, stage: str, unit: Unit) -> list[int]:
+    """Text hashes of all committed captions of the unit."""
+    rows = tables.read(
+        stage, partitions=unit.partitions, columns=["text_hash"], where=pc.field("text_hash").is_valid()
+    )
+    return rows["text_hash"].to_pylist()
+
+
+def quarantine_rows(stage: str, unit: Unit, lost: Sequence[tuple[PlannedCaption, Draft]]) -> pa.Table:
+    """Rows of the quarantine table for captions whose drafts never passed."""
+    return rows_of(
+        "quarantine",
+        [
+            {
+                **unit.partitions,
+                "stage": stage,
+                "position": slot.position,
+                "caption_id": slot.caption_id,
+                "reason": draft.reason,
+                "detail": draft.text[:200],
+                "attempts": draft.attempts,
+            }
+            for slot, draft in lost
+        ],
+    )
+
+
+def _rows(
+    unit: Unit,
+    slots: Sequence[PlannedCaption],
+    draft_of: dict[str, Draft],
+    captioner: Captioner,
+    fingerprint: str,
+) -> pa.Table:
+    provenance = asdict(captioner.provenance) | {"fingerprint": fingerprint}
+    records = []
+    for slot in slots:
+        draft = draft_of.get(slot.caption_id)
+        if draft is not None and draft.reason is not None:
+            continue
+        records.append(
+            {
+                **unit.partitions,
+                "position": slot.position,
+                "caption_id": slot.caption_id,
+                "concept": slot.concept.name,
+                "template": slot.template,
+                "ordinal": slot.ordinal,
+                "relation": slot.relation,
+                "text": draft.text if draft else None,
+                "text_hash": draft.text_hash if draft else None,
+                "prompt_tokens": draft.prompt_tokens if draft else 0,
+                "completion_tokens": draft.completion_tokens if draft else 0,
+                "attempts": draft.attempts if draft else 0,
+                **provenance,
+            }
+        )
+    return rows_of(STAGE, records)

@@ -1,0 +1,102 @@
+"""Files of a store: shards and model folders. A file appears whole or not at all, and is never changed after."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import obstore
+from obstore.store import ObjectStore, from_url
+
+from synclr_assets.store.location import Location, checked_key
+
+COPY_CHUNK_BYTES = 1 << 20
+
+
+class Blobs:
+    """Whole files below the root of one store, addressed by relative keys."""
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+
+    def put_file(self, key: str, source: Path) -> None:
+        """Move a finished local file to its key: by rename where both are local, else by one upload."""
+        if not self.location.is_local:
+            obstore.put(self._remote(), checked_key(key), source)
+            source.unlink()
+            return
+        target = self.location.local_path(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with source.open("rb") as handle:
+            os.fsync(handle.fileno())
+        os.replace(source, target)
+
+    def exists(self, key: str) -> bool:
+        if self.location.is_local:
+            return self.location.local_path(key).is_file()
+        try:
+            obstore.head(self._remote(), checked_key(key))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def read(self, key: str) -> bytes:
+        """The whole file. Raises FileNotFoundError."""
+        if self.location.is_local:
+            return self.location.local_path(key).read_bytes()
+        return bytes(obstore.get(self._remote(), checked_key(key)).bytes())
+
+    def read_range(self, key: str, offset_bytes: int, size_bytes: int) -> bytes:
+        """A part of a file. Raises FileNotFoundError."""
+        if self.location.is_local:
+            with self.location.local_path(key).open("rb") as handle:
+                handle.seek(offset_bytes)
+                return handle.read(size_bytes)
+        return bytes(obstore.get_range(self._remote(), checked_key(key), start=offset_bytes, length=size_bytes))
+
+    def fetch(self, key: str, folder: Path) -> Path:
+        """The file as a local path: itself in a local store, else a copy in `folder`."""
+        if self.location.is_local:
+            return self.location.local_path(key)
+        target = folder / checked_key(key)
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            partial = target.with_suffix(target.suffix + ".partial")
+            with partial.open("wb") as handle:
+                for chunk in obstore.get(self._remote(), checked_key(key)).stream(COPY_CHUNK_BYTES):
+                    handle.write(chunk)
+            os.replace(partial, target)
+        return target
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A temporary folder on the store's own disk, so that a rename suffices; removed afterwards."""
+        if self.location.is_local:
+            base = self.location.folder / "tmp"
+            base.mkdir(parents=True, exist_ok=True)
+        else:
+            base = Path(tempfile.gettempdir())
+        folder = Path(tempfile.mkdtemp(prefix="synclr-", dir=base))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _remote(self) -> ObjectStore:
+        options = {key.lower(): value for key, value in self.location.storage_options().items()}
+        allow_http = options.pop("aws_allow_http", None) is not None
+        return from_url(self.location.uri, config=options, client_options={"allow_http": allow_http})
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file, read in chunks."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while chunk := handle.read(COPY_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,154 @@
+"""`synclr-train`: train, print recipes, export and evaluate from a shell, with no orchestrator.
+
+Commands import what they need when they run, so `--help` and `recipe` work without torch.
+"""
+
+import glob
+import importlib
+import json
+from pathlib import Path
+from typing import Literal
+
+import click
+import yaml
+
+from synclr_train.recipes import RECIPES, get_recipe
+
+EVAL_COMMANDS = {"probe": "synclr_train.evals.commands", "segment": "synclr_train.evals.commands"}
+"""Commands that live with the evaluations, by the module that defines them."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports the evaluations' commands only when one of them is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, without importing anything."""
+        return sorted([*super().list_commands(ctx), *EVAL_COMMANDS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported from its module when it is an evaluation."""
+        if cmd_name not in EVAL_COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        command = getattr(importlib.import_module(EVAL_COMMANDS[cmd_name]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Help lines of all commands; those of the evaluations are written here to avoid importing them."""
+        lines = [
+            (
+                name,
+                "Evaluate an encoder." if name in EVAL_COMMANDS else self.commands[name].get_short_help_str(),
+            )
+            for name in self.list_commands(ctx)
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(lines)
+
+
+@click.group(cls=LazyGroup)
+def main() -> None:
+    """Train and evaluate SynCLR encoders on SynCaps shards."""
+
+
+@main.command()
+@click.option("--recipe", "recipe_name", required=True, help=f"One of: {', '.join(sorted(RECIPES))}.")
+@click.option(
+    "--shards", "patterns", required=True, multiple=True, help="Pattern of shard files; repeatable."
+)
+@click.option(
+    "--out",
+    "out_dir",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write into; a killed run there continues.",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Replaces the recipe's seed.")
+@click.option("--steps", type=click.IntRange(min=1), help="Replaces the recipe's number of steps.")
+def fit(
+    recipe_name: str, patterns: tuple[str, ...], out_dir: Path, seed: int | None, steps: int | None
+) -> None:
+    """Train a recipe on shards and write the encoder."""
+    try:
+        recipe = get_recipe(recipe_name)
+        if steps is not None:
+            recipe = recipe.with_steps(steps)
+        shards = expand_patterns(patterns)
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        from synclr_train.metrics import TrainingEvent
+        from synclr_train.recorder import NonFiniteLossError
+        from synclr_train.training import fit as run_fit
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns) as progress:
+            task = progress.add_task("training", total=recipe.steps)
+
+            def show(event: TrainingEvent) -> None:
+                loss, speed = event.metrics["loss"], event.metrics["images_per_second"]
+                progress.update(
+                    task, completed=event.step, description=f"loss {loss:.3f}, {speed:.0f} images/s"
+                )
+
+            try:
+                result = run_fit(recipe, shards, out_dir, seed=seed, on_event=show)
+            except NonFiniteLossError as error:
+                raise click.ClickException(str(error)) from error
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(
+        f"{out_dir}: {result.steps} steps in {result.seconds:.0f} s, weights {result.weights_sha256[:12]}"
+    )
+    if result.quarantined:
+        click.echo(f"{len(result.quarantined)} samples were left out; {out_dir / 'result.json'} says why")
+
+
+@main.command()
+@click.argument("name")
+@click.option("--format", "style", type=click.Choice(["yaml", "json"]), default="yaml", show_default=True)
+def recipe(name: str, style: str) -> None:
+    """Print a complete recipe."""
+    try:
+        content = get_recipe(name).model_dump(mode="json")
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    if style == "json":
+        click.echo(json.dumps(content, indent=2))
+    else:
+        click.echo(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100), nl=False)
+
+
+@main.command()
+@click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--out",
+    "out_dir",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write into.",
+)
+@click.option("--network", type=click.Choice(["student", "teacher"]), help="Default: what the recipe says.")
+def export(run_dir: Path, out_dir: Path, network: Literal["student", "teacher"] | None) -> None:
+    """Write the encoder of a run's last resume point for timm."""
+    try:
+        from synclr_train.export import export_resume_point
+
+        sha256 = export_resume_point(run_dir, out_dir, network=network)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{out_dir / 'encoder.safetensors'}: sha256 {sha256}")
+
+
+def expand_patterns(patterns: tuple[str, ...]) -> list[Path]:
+    """The files that match any of `patterns`, each once. Raises ValueError for a pattern without a file."""
+    found: dict[Path, None] = {}
+    for pattern in patterns:
+        matches = sorted(glob.glob(pattern, recursive=True))
+        if not matches:
+            raise ValueError(f"--shards {pattern!r} matches no file: quote the pattern and check the folder")
+        found.update(dict.fromkeys(Path(match) for match in matches))
+    return list(found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Scores of a frozen encoder on real images, each beside its baselines; nothing here trains an encoder."""

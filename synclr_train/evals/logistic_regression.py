@@ -1,0 +1,122 @@
+"""Multinomial logistic regression with a ridge, solved for many ridge constants at once; no feature scaling.
+
+The optimum is scikit-learn's; only the road to it differs: a rotation and rescaling that leaves the objective alone.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from synclr_train.evals.lbfgs import minimise
+
+
+@dataclass(frozen=True)
+class LinearClassifiers:
+    """One linear classifier per ridge constant, in the coordinates of the features as they were given."""
+
+    weights: Float[Tensor, "l d k"]
+    biases: Float[Tensor, "l k"]
+    num_iterations: Int[Tensor, " l"]
+    converged: Bool[Tensor, " l"]
+
+    def logits(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "l n k"]:
+        """Scores of every class for every row, by every classifier."""
+        num_constants, num_dims, num_classes = self.weights.shape
+        flat = self.weights.permute(1, 0, 2).reshape(num_dims, num_constants * num_classes)
+        scores = (features.to(flat.dtype) @ flat).view(len(features), num_constants, num_classes)
+        return scores.permute(1, 0, 2) + self.biases[:, None, :]
+
+    def predict(self, features: Float[Tensor, "n d"]) -> Int[Tensor, "l n"]:
+        """The winning class of every row, by every classifier."""
+        return self.logits(features).argmax(-1)
+
+
+def one_hot(labels: Int[Tensor, " n"], num_classes: int) -> Float[Tensor, "n k"]:
+    """Labels as target distributions, float64."""
+    return torch.nn.functional.one_hot(labels.long(), num_classes).double()
+
+
+def fit_logistic(
+    features: Float[Tensor, "n d"],
+    targets: Float[Tensor, "n k"],
+    l2_constants: Float[Tensor, " l"],
+    *,
+    max_iterations: int = 1000,
+    relative_tolerance: float = 1e-4,
+) -> LinearClassifiers:
+    """Minimises `sum of cross-entropies + l2 / 2 * |weights|^2` for each constant; the bias bears no ridge.
+
+    An l2 constant here is 1 / C of scikit-learn (SynCLR appendix B sweeps 45 of them). `targets` are
+    distributions, so that a soft label counts like several hard ones. A constant's problem has converged once its
+    gradient is `relative_tolerance` times the one at zero weights. Computes in the dtype of `features`.
+    """
+    num_rows, num_classes = targets.shape
+    targets = targets.to(features.dtype)
+    l2_constants = l2_constants.to(features)
+    centre = features.mean(0)
+    rotated, basis, spread = principal_coordinates(features - centre)
+    num_dims = rotated.shape[1]
+    scales = rounding_scales(spread, l2_constants / num_rows, num_classes)[:, :, None]
+    padded = torch.cat([rotated, torch.ones_like(rotated[:, :1])], dim=1)
+    ridges = (l2_constants / num_rows)[:, None, None] * torch.ones_like(scales)
+    ridges[:, -1] = 0
+
+    def objective(parameters: Tensor, problems: Tensor) -> tuple[Tensor, Tensor]:
+        num_problems = len(problems)
+        weights = parameters.view(num_problems, num_dims + 1, num_classes) * scales[problems]
+        flat = weights.permute(1, 0, 2).reshape(num_dims + 1, num_problems * num_classes)
+        logits = (padded @ flat).view(num_rows, num_problems, num_classes)
+        normaliser = logits.logsumexp(-1, keepdim=True)
+        fit = normaliser.squeeze(-1).sum(0) - torch.einsum("npk,nk->p", logits, targets)
+        residual = (logits - normaliser).exp_().sub_(targets[:, None, :])
+        pull = (padded.T @ residual.view(num_rows, -1)).view(num_dims + 1, num_problems, num_classes)
+        penalty = 0.5 * (ridges[problems] * weights.square()).sum((1, 2))
+        gradient = (pull.permute(1, 0, 2) / num_rows + ridges[problems] * weights) * scales[problems]
+        return fit / num_rows + penalty, gradient.reshape(num_problems, -1)
+
+    start = features.new_zeros(len(l2_constants), (num_dims + 1) * num_classes)
+    _, first_gradients = objective(start, torch.arange(len(start), device=start.device))
+    minima = minimise(
+        objective,
+        start,
+        gradient_limits=relative_tolerance * first_gradients.norm(dim=1),
+        max_iterations=max_iterations,
+    )
+    solution = minima.parameters.view(len(l2_constants), num_dims + 1, num_classes) * scales
+    weights = torch.einsum("dr,lrk->ldk", basis, solution[:, :-1])
+    biases = solution[:, -1] - torch.einsum("d,ldk->lk", centre, weights)
+    return LinearClassifiers(weights, biases, minima.num_iterations, minima.converged)
+
+
+def rounding_scales(
+    spread: Float[Tensor, " r"], ridges: Float[Tensor, " l"], num_classes: int
+) -> Float[Tensor, "l r_and_bias"]:
+    """Units in which to measure the weights along each principal axis, and last the bias.
+
+    The Hessian at zero weights is about `confusion * spread + ridge` along each axis; in units of its inverse
+    square root the first problem that L-BFGS sees is nearly round.
+    """
+    confusion = (1 - 1 / num_classes) / num_classes
+    scales = (confusion * spread + ridges[:, None]).rsqrt()
+    return torch.cat([scales, torch.full_like(scales[:, :1], confusion**-0.5)], dim=1)
+
+
+def principal_coordinates(
+    centred: Float[Tensor, "n d"],
+) -> tuple[Float[Tensor, "n r"], Float[Tensor, "d r"], Float[Tensor, " r"]]:
+    """Rows in the basis of their own principal axes, that basis, and the variance along each axis.
+
+    Axes along which no row extends are dropped: under a ridge their weights are zero at the optimum.
+    """
+    num_rows = len(centred)
+    if num_rows >= centred.shape[1]:
+        eigenvalues, basis = torch.linalg.eigh((centred.T @ centred).double())
+        variances = (eigenvalues / num_rows).to(centred.dtype)
+    else:
+        _, singular, right = torch.linalg.svd(centred, full_matrices=False)
+        variances, basis = singular.square() / num_rows, right.T
+    alive = variances > torch.finfo(centred.dtype).eps * variances.max()
+    basis = basis[:, alive].to(centred.dtype)
+    return centred @ basis, basis, variances[alive]

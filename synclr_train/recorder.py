@@ -1,0 +1,158 @@
+"""The Lightning callback that watches a run: metrics, events, resume points, who read what.
+
+Knows files and clocks; the method (`synclr_train.method`) knows neither.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from synclr_train.batches import StepBatch
+from synclr_train.checkpointing import CHECKPOINT_FILE, ResumePoint, save_resume_point
+from synclr_train.config import Recipe
+from synclr_train.losses import effective_rank
+from synclr_train.method import SynCLR
+from synclr_train.metrics import MetricsTable, TrainingEvent, Window
+from synclr_train.schedules import values_at
+from synclr_train.shards import Quarantined
+
+
+class NonFiniteLossError(RuntimeError):
+    """Training stopped because a number became NaN or infinite; the message names step, term and way back."""
+
+
+class RunRecorder(Callback):
+    """Records one run into `out_dir`; files are written by the first process alone."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        out_dir: Path,
+        *,
+        run_identity: str,
+        num_captions: int,
+        resumed: ResumePoint | None,
+        on_event: Callable[[TrainingEvent], None] | None,
+    ) -> None:
+        """`resumed` carries the counts and rows of the run so far."""
+        self.recipe, self.out_dir, self.run_identity = recipe, out_dir, run_identity
+        self.on_event = on_event or (lambda event: None)
+        self.table = MetricsTable(out_dir / "metrics.csv")
+        self.steps_done = resumed.step if resumed else 0
+        self.seconds_before = resumed.seconds if resumed else 0.0
+        self.samples_before = resumed.samples if resumed else np.zeros(num_captions, dtype=np.int64)
+        self.quarantined_before = resumed.quarantined if resumed else ()
+        self.table.rows = [dict(row) for row in resumed.metrics] if resumed else []
+        self.samples = np.zeros(num_captions, dtype=np.int64)
+        self.quarantined: list[Quarantined] = []
+        self.window = Window()
+        self.started = self.step_ended = self.step_started = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the run so far, in seconds, earlier parts included."""
+        return self.seconds_before + self.step_ended - self.started
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clocks."""
+        self.started = self.step_ended = time.perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: StepBatch, batch_idx: int
+    ) -> None:
+        """Note when the data arrived."""
+        self.step_started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: StepBatch, batch_idx: int
+    ) -> None:
+        """Count the step; write a row and a resume point when they are due."""
+        assert isinstance(pl_module, SynCLR)
+        now = time.perf_counter()
+        self.steps_done = batch.step + 1
+        np.add.at(self.samples, batch.caption_rows.cpu().numpy(), 1)
+        self.quarantined += batch.quarantined
+        measured = {f"loss_{name}": value for name, value in pl_module.terms.items()}
+        measured |= {"loss": sum(pl_module.terms.values()), "gradient_norm": pl_module.gradient_norm}
+        self.window.add(
+            measured, seconds=now - self.step_ended, waiting_seconds=self.step_started - self.step_ended
+        )
+        is_last = self.steps_done == self.recipe.steps
+        if is_last or self.steps_done % self.recipe.log_every_steps == 0:
+            self._log(trainer, pl_module, batch.step)
+        if is_last or self.steps_done % self.recipe.checkpoint_every_steps == 0:
+            self._save(trainer, pl_module)
+        self.step_ended = time.perf_counter()
+
+    def total_samples(self) -> np.ndarray:
+        """Per caption row: how often it was read, over all devices and all parts of the run."""
+        counts = torch.from_numpy(self.samples.copy())
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(counts)
+        return self.samples_before + counts.numpy()
+
+    def all_quarantined(self) -> tuple[Quarantined, ...]:
+        """What was left out, over all devices and all parts of the run, each once."""
+        parts = [self.quarantined]
+        if dist.is_available() and dist.is_initialized():
+            parts = [[] for _ in range(dist.get_world_size())]
+            dist.all_gather_object(parts, self.quarantined)
+        return tuple(dict.fromkeys([*self.quarantined_before, *(each for part in parts for each in part)]))
+
+    def _log(self, trainer: Trainer, module: SynCLR, step: int) -> None:
+        values, window = values_at(self.recipe, step), self.window
+        row = {"step": float(self.steps_done), **window.means()}
+        row["learning_rate"], row["weight_decay"] = values.learning_rate, values.weight_decay
+        if self.recipe.ema_teacher:
+            row["ema_momentum"] = values.ema_momentum
+        if values.teacher_temperature is not None:
+            row["teacher_temperature"] = values.teacher_temperature
+        row["images_per_second"] = window.num_steps * self.recipe.batch.num_images / window.seconds
+        row["data_wait_share"] = window.waiting_seconds / window.seconds
+        row["effective_rank"] = effective_rank(module.representations)
+        self.window = Window()
+        if trainer.is_global_zero:
+            self.table.add(row)
+            message = f"step {self.steps_done}/{self.recipe.steps}: loss {row['loss']:.3f}"
+            self.on_event(TrainingEvent(self.steps_done, self.recipe.steps, row, message))
+        else:
+            self.table.rows.append(row)
+
+    def _save(self, trainer: Trainer, module: SynCLR) -> None:
+        samples, quarantined = self.total_samples(), self.all_quarantined()
+        networks = module.state_dict()
+        if not all(
+            bool(torch.isfinite(tensor).all()) for tensor in networks.values() if tensor.is_floating_point()
+        ):
+            raise self.non_finite("weights", self.steps_done)
+        if trainer.is_global_zero:
+            point = ResumePoint(
+                run_identity=self.run_identity,
+                step=self.steps_done,
+                seconds=self.seconds_before + time.perf_counter() - self.started,
+                networks=networks,
+                optimiser=trainer.optimizers[0].state_dict(),
+                samples=samples,
+                quarantined=quarantined,
+                metrics=tuple(self.table.rows),
+            )
+            save_resume_point(point, self.out_dir)
+
+    def non_finite(self, term: str, step: int) -> NonFiniteLossError:
+        """The error for a `term` that is not finite at `step`: it names the last good checkpoint."""
+        checkpoint = self.out_dir / CHECKPOINT_FILE
+        way_back = (
+            f"the last good checkpoint is {checkpoint}"
+            if checkpoint.is_file()
+            else "no checkpoint exists yet"
+        )
+        return NonFiniteLossError(
+            f"training stopped at step {step}: the {term} became NaN or infinite; {way_back}; "
+            "lower optimiser.peak_learning_rate or set optimiser.gradient_clip_norm"
+        )

@@ -1,0 +1,235 @@
+"""`fit`: from shards and a recipe to an encoder on disk. The one entry point of training.
+
+Refuses to mix two runs in one folder; a killed run continues when `fit` is called again.
+"""
+
+import hashlib
+import json
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from lightning.pytorch import LightningDataModule, Trainer
+from torch.utils.data import DataLoader
+
+from synclr_train.atomic_files import write_atomically
+from synclr_train.batches import CaptionOrder, StepBatch, StepDataset, pass_through
+from synclr_train.checkpointing import load_resume_point
+from synclr_train.config import Recipe
+from synclr_train.export import RECIPE_FILE, export_encoder
+from synclr_train.method import NonFiniteTermError, SynCLR
+from synclr_train.metrics import TrainingEvent
+from synclr_train.recorder import RunRecorder
+from synclr_train.shards import Quarantined, ShardIndex, index_shards
+
+RESULT_FILE = "result.json"
+
+
+@dataclass(frozen=True)
+class ShardConsumption:
+    """What a run read from one shard."""
+
+    captions: int
+    """Captions read, repetitions counted."""
+    images: int
+    """Images read, repetitions counted."""
+    epochs: float
+    """Captions read per caption held."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a finished run reports; also the content of result.json."""
+
+    recipe: str
+    recipe_fingerprint: str
+    steps: int
+    final_losses: dict[str, float]
+    """Each term and the total, as the mean of the last logged steps."""
+    chance_loss: float
+    """The contrastive term of an encoder that cannot tell images apart: log of the number of keys."""
+    effective_rank: float
+    """Of the last batch's representations; 1 means collapsed."""
+    weights_sha256: str
+    """SHA-256 of encoder.safetensors."""
+    seconds: float
+    """Wall time of training, earlier parts of a resumed run included."""
+    device: str
+    precision: str
+    samples_per_shard: dict[str, ShardConsumption]
+    """By shard file name."""
+    quarantined: tuple[Quarantined, ...]
+    """What was left out, with reasons."""
+
+
+class SynCapsData(LightningDataModule):
+    """The loader of a run, starting at any step."""
+
+    def __init__(self, index: ShardIndex, recipe: Recipe, first_step: int) -> None:
+        super().__init__()
+        self.index, self.recipe, self.first_step = index, recipe, first_step
+
+    def train_dataloader(self) -> DataLoader[StepBatch]:
+        """Whole step batches of this process, in order."""
+        recipe = self.recipe
+        assert self.trainer is not None
+        dataset = StepDataset(
+            self.index,
+            CaptionOrder(self.index.num_captions, recipe.batch.captions, recipe.seed),
+            source_size=recipe.crops.source_size,
+            rank=self.trainer.global_rank,
+            num_ranks=self.trainer.world_size,
+        )
+        return DataLoader(
+            dataset,
+            batch_size=None,
+            sampler=range(self.first_step, recipe.steps),
+            num_workers=recipe.num_workers,
+            collate_fn=pass_through,  # type: ignore[arg-type]
+            pin_memory=False,
+        )
+
+
+def fit(
+    recipe: Recipe,
+    shards: Sequence[Path],
+    out_dir: Path,
+    *,
+    seed: int | None = None,
+    on_event: Callable[[TrainingEvent], None] | None = None,
+) -> TrainingResult:
+    """Train `recipe` on SynCaps `shards` and write the encoder, metrics and result into `out_dir`.
+
+    A run that was killed continues from its last resume point to the weights it would have had. `seed`
+    replaces the recipe's. Raises ValueError for shards that cannot be used and for an `out_dir` of another
+    run, NonFiniteLossError when a number becomes NaN.
+    """
+    if seed is not None:
+        recipe = recipe.varied(seed=seed)
+    index = index_shards(shards, recipe.batch.views_per_caption)
+    CaptionOrder(index.num_captions, recipe.batch.captions, recipe.seed)
+    identity = run_identity(recipe, index)
+    resumed = load_resume_point(out_dir, identity)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    write_atomically(out_dir / RECIPE_FILE, (recipe.model_dump_json(indent=2) + "\n").encode())
+    recorder = RunRecorder(
+        recipe,
+        out_dir,
+        run_identity=identity,
+        num_captions=index.num_captions,
+        resumed=resumed,
+        on_event=on_event,
+    )
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        _quieten_lightning()
+        trainer = build_trainer(recipe, recorder)
+        device = trainer.strategy.root_device
+        bfloat16 = computes_bfloat16(recipe.precision, device)
+        torch.manual_seed(recipe.seed)
+        module = SynCLR(recipe, uses_bfloat16=bfloat16, explicit_attention=bfloat16 and device.type == "cpu")
+        if resumed is not None:
+            module.load_state_dict(resumed.networks)
+            module.optimiser_state = resumed.optimiser
+        first_step = resumed.step if resumed else 0
+        if first_step < recipe.steps:
+            try:
+                trainer.fit(module, datamodule=SynCapsData(index, recipe, first_step))
+            except NonFiniteTermError as error:
+                raise recorder.non_finite(error.term, error.step) from error
+    return _finish(recipe, index, module, recorder, out_dir, is_writer=trainer.is_global_zero)
+
+
+def run_identity(recipe: Recipe, index: ShardIndex) -> str:
+    """Hex digest of what makes two runs the same run: the recipe's settings and the captions, in order."""
+    digest = hashlib.blake2b(recipe.fingerprint.encode(), digest_size=16)
+    for path, count in index.captions_per_shard().items():
+        digest.update(f"{path}:{count};".encode())
+    digest.update(index.caption_ids.tobytes())
+    digest.update(index.sizes_bytes.tobytes())
+    return digest.hexdigest()
+
+
+def computes_bfloat16(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> bool:
+    """Whether networks run in bfloat16: as asked, or for `auto` where the device has instructions for it."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False
+
+
+def build_trainer(recipe: Recipe, recorder: RunRecorder) -> Trainer:
+    """Lightning's trainer with nothing of its own on disk or screen; `recorder` writes all there is."""
+    return Trainer(
+        accelerator="auto",
+        devices=recipe.devices,
+        strategy=recipe.strategy,
+        sync_batchnorm=recipe.devices > 1,
+        max_epochs=1,
+        callbacks=[recorder],
+        use_distributed_sampler=False,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+
+
+def consumption(index: ShardIndex, samples: np.ndarray) -> dict[str, ShardConsumption]:
+    """What was read from each shard, given how often each caption row was read."""
+    held = index.captions_per_shard()
+    read = np.bincount(index.shard_numbers, weights=samples, minlength=len(index.paths)).astype(int)
+    return {
+        path.name: ShardConsumption(
+            captions=int(count),
+            images=int(count) * index.num_views,
+            epochs=float(count) / held[path.name] if held[path.name] else 0.0,
+        )
+        for path, count in zip(index.paths, read, strict=True)
+    }
+
+
+def _finish(
+    recipe: Recipe,
+    index: ShardIndex,
+    module: SynCLR,
+    recorder: RunRecorder,
+    out_dir: Path,
+    *,
+    is_writer: bool,
+) -> TrainingResult:
+    """Export the encoder and write result.json."""
+    weights_sha256 = export_encoder(module.exported_vit().state_dict(), recipe, out_dir) if is_writer else ""
+    last = recorder.table.rows[-1]
+    samples, quarantined = recorder.total_samples(), recorder.all_quarantined()
+    result = TrainingResult(
+        recipe=recipe.name,
+        recipe_fingerprint=recipe.fingerprint,
+        steps=recipe.steps,
+        final_losses={name: last[name] for name in last if name.startswith("loss")},
+        chance_loss=float(np.log(recipe.batch.num_images * recipe.crops.num_global - 1)),
+        effective_rank=last["effective_rank"],
+        weights_sha256=weights_sha256,
+        seconds=recorder.seconds,
+        device=str(module.device),
+        precision="bfloat16" if module.uses_bfloat16 else "float32",
+        samples_per_shard=consumption(index, samples),
+        quarantined=(*index.quarantined, *quarantined),
+    )
+    if is_writer:
+        write_atomically(out_dir / RESULT_FILE, (json.dumps(asdict(result), indent=2) + "\n").encode())
+    return result
+
+
+def _quieten_lightning() -> None:
+    """Keep Lightning's advertisements and advice about loaders out of the user's terminal."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
