@@ -6,7 +6,7 @@ Frozen pydantic models that refuse unknown keys and contradictions. Holds no nam
 
 import hashlib
 import json
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -47,7 +47,7 @@ class BackboneConfig(Config):
     """Stochastic depth: the chance to skip the last block; earlier blocks less, linearly."""
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self) -> "BackboneConfig":
         if self.image_size % self.patch_size:
             raise ValueError(
                 f"image_size {self.image_size} must be a multiple of patch_size {self.patch_size}"
@@ -83,7 +83,7 @@ class CropsConfig(Config):
     """Narrowest and widest width/height of a crop, drawn log-uniformly."""
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self) -> "CropsConfig":
         for name in ("global_area", "local_area", "aspect_ratio"):
             low, high = getattr(self, name)
             if not 0 < low <= high:
@@ -128,7 +128,7 @@ class AugmentConfig(Config):
     """Standard deviation divided by per channel, on a 0 to 1 scale."""
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self) -> "AugmentConfig":
         if self.blur_kernel_size % 2 == 0:
             raise ValueError(f"blur_kernel_size must be odd, not {self.blur_kernel_size}")
         if self.downsample_probability > 0 and not self.downsample_sizes:
@@ -283,7 +283,7 @@ class Recipe(Config):
     """Where this recipe leaves the paper, and why."""
 
     @model_validator(mode="after")
-    def _check(self) -> Self:
+    def _check(self) -> "Recipe":
         if self.crops.num_local and self.crops.local_size % self.backbone.patch_size:
             raise ValueError(
                 f"crops.local_size {self.crops.local_size} must be a multiple of "

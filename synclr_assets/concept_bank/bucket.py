@@ -80,7 +80,7 @@ class Bucket:
             "name": self.name,
             "source": self.source,
             "num_captions": self.num_captions,
-            # Twelve digits: 44/11/45 and 0.44/0.11/0.45 mean the same and differ only in the last bit.
+            # Twelve digits: 0.132/0.033/0.135 means what 0.44/0.11/0.45 means, but for the last bit.
             "template_shares": {name: round(share, 12) for name, share in self.template_shares.items()},
             "concepts": [[c.name, c.text, c.weight, list(c.templates)] for c in self.concepts],
         }

@@ -87,7 +87,7 @@ class _BoundedLoader(_Loader):
 
 def _decode(content: bytes) -> str:
     try:
-        return content.decode("utf-8").removeprefix("\ufeff")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
         byte = content[error.start]
         raise RefusedError(

@@ -19,7 +19,7 @@ EVAL_ASSETS = ("linear_probe", "segmentation")
 PICTURES = {
     "confusion": "Confusion of the classes",
     "pca": "Patch features: their first three principal components as red, green and blue",
-    "overlay": "Segmentation beside the truth",
+    "segmentation": "Segmentation of unseen scenes: the truth, the model and the baselines",
 }
 """Titles of the known pictures, by the beginning of the file's name."""
 MAX_CONFUSION_CLASSES = 20

@@ -25,6 +25,8 @@ def size(size_bytes: float) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds in the two largest fitting units."""
+    if 0 < seconds < 0.1:
+        return "< 0.1 s"
     if seconds < 60:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -32,6 +34,11 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{grouped(hours)} h {minutes} min"
+
+
+def tied(sentence: str) -> str:
+    """The sentence with every percent sign kept on the line of its number."""
+    return sentence.replace(" %", "\u00a0%")
 
 
 def plain(value: object) -> str:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from synclr_assets.store.store import Store
 from synclr_assets.store.transactions import Unit
+from synclr_assets.synthesis.identity import TEMPLATES
 
 GENERATOR_TABLES = (("enriched_captions", "captions"), ("backgrounds", "backgrounds"), ("images", "images"))
 GENERATOR_COLUMNS = ("model", "revision", "licence", "fingerprint")
@@ -130,7 +131,7 @@ class Origin:
         for unit in self.units:
             for template, count in unit.captions_by_template.items():
                 counts[template] = counts.get(template, 0) + count
-        return dict(sorted(counts.items()))
+        return {template: counts[template] for template in sorted(counts, key=_template_order)}
 
 
 def origin_of(store: Store, model: Mapping[str, Any]) -> Origin:
@@ -241,6 +242,10 @@ def _listed_shards(store: Store, model_id: str, units: Sequence[Unit]) -> tuple[
         row | {"epochs": epochs.get((row["bucket"], row["generation"], row["shard_index"]), 0.0)}
         for row in rows
     )
+
+
+def _template_order(template: str) -> tuple[int, str]:
+    return _index(TEMPLATES, template), template
 
 
 def _index(order: Sequence[str], name: str) -> int:

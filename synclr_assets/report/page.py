@@ -151,7 +151,7 @@ def commands_of(store: Store, model: Mapping[str, Any], origin: Origin) -> list[
     """What each command does, and the command: from the data to this page."""
     root = str(store.location.folder) if store.location.is_local else store.location.uri
     units = [each.unit for each in origin.units]
-    patterns = " ".join(f'--shards "$SYNCLR_STORE/{_shard_pattern(unit)}"' for unit in units)
+    patterns = " \\\n  ".join(f'--shards "$SYNCLR_STORE/{_shard_pattern(unit)}"' for unit in units)
     slice_name, model_id = shlex.quote(model["slice"]), model["model_id"]
     settings = f"--recipe {shlex.quote(model['recipe'])} --steps {model['steps']} --seed {model['seed']}"
     data = (
@@ -194,9 +194,11 @@ def _environment() -> Environment:
         "grouped": formats.grouped,
         "size": formats.size,
         "duration": formats.duration,
-        "percent": scores.percent,
+        "percent": lambda value: formats.tied(scores.percent(value)),
+        "tied": formats.tied,
         "interval": scores.interval,
         "spelled": scores.spelled,
+        "by_dataset": scores.by_dataset,
         "view_uris": _view_uris,
         "png_uri": as_data_uri,
     }

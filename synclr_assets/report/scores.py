@@ -5,6 +5,7 @@ Compares only scores of one protocol; measures nothing and draws nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,14 @@ def comparisons_of(rows: Iterable[Mapping[str, Any]]) -> list[Comparison]:
         Comparison(*key, members[0]["num_test"], _by_subject(members)) for key, members in grouped.items()
     ]
     return sorted(comparisons, key=_reading_order)
+
+
+def by_dataset(comparisons: Sequence[Comparison]) -> list[tuple[str, list[Comparison]]]:
+    """The comparisons of each data set, both in the order in which they come."""
+    groups: dict[str, list[Comparison]] = {}
+    for comparison in comparisons:
+        groups.setdefault(comparison.dataset, []).append(comparison)
+    return list(groups.items())
 
 
 def subjects_of(comparisons: Sequence[Comparison]) -> list[str]:
@@ -130,7 +139,8 @@ def _subject_rank(subject: str) -> tuple[int, str]:
 def _reading_order(comparison: Comparison) -> tuple[str, str, str, int, str, str]:
     rank = _metric_rank(comparison.metric)
     where = (comparison.asset, comparison.dataset, comparison.split)
-    return (*where, rank, comparison.metric, comparison.protocol_fingerprint)
+    counting = re.sub(r"\d+", lambda number: number.group().zfill(6), comparison.metric)
+    return (*where, rank, counting, comparison.protocol_fingerprint)
 
 
 def _metric_rank(metric: str) -> int:

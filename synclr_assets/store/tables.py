@@ -83,7 +83,7 @@ class Tables:
         if handle is None:
             return None
         chosen = [(column, "=", str(value)) for column, value in (partitions or {}).items()]
-        return handle.to_pyarrow_dataset(partitions=chosen or None, schema=self.spec(name).schema)
+        return handle.to_pyarrow_dataset(file_pruning_predicate=chosen or None, schema=self.spec(name).schema)
 
     def read(
         self,

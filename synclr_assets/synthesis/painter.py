@@ -32,7 +32,7 @@ class RehearsalPainter:
 
     def _paint(self, request: ImageRequest) -> UInt8Image:
         scene = read_scene(request.text, request.concept)
-        draws = Draws(
+        draws = Draws.of_keys(
             caption_key=f"{request.caption_id}/{request.text}",
             view_key=f"{request.caption_id}/{request.view}/{request.reseed}/{request.seed}",
         )

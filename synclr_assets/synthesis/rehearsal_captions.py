@@ -142,7 +142,7 @@ def _colours_of(thing: Thing, dice: _Dice) -> Sequence[str]:
 def _two_colours(dice: _Dice) -> tuple[str, str]:
     """A pale and a dark colour in either order, so that a pattern shows."""
     pale = dice.pick("pale-colour", PALE_COLOURS)
-    dark = dice.pick("dark-colour", (*DARK_COLOURS, "red", "magenta", "olive", "green"))
+    dark = dice.pick("dark-colour", (*DARK_COLOURS, "red", "magenta", "olive"))
     return (pale, dark) if dice.chance("pale-first", 0.5) else (dark, pale)
 
 

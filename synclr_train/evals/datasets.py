@@ -158,7 +158,9 @@ def _class_folders(root: Path, part: str) -> dict[str, list[Path]]:
     for class_folder in sorted(path for path in folder.iterdir() if path.is_dir()):
         images = sorted(path for path in class_folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
         if not images:
-            raise EvaluationError(f"class folder {class_folder} holds no image: add images to it or remove it")
+            raise EvaluationError(
+                f"class folder {class_folder} holds no image: add images to it or remove it"
+            )
         classes[class_folder.name] = images
     if len(classes) < 2:
         raise EvaluationError(f"{folder} must hold at least two class folders, but it holds {len(classes)}")

@@ -21,9 +21,9 @@ CLASS_NAMES = (*(str(digit) for digit in range(10)), "background")
 BACKGROUND = 10
 SIDE = 96
 """Side of images and masks in px."""
-DIGIT_SIDES = (36, 72)
+DIGIT_SIDES = (44, 80)
 """Smallest and largest side of a pasted digit in px."""
-MOST_DIGITS = 3
+MOST_DIGITS = 2
 LEAST_CONTRAST = 0.35
 """Least difference of luminance between a tint and the mean of what it covers, on a 0 to 1 scale."""
 TILE_GRID = (4, 6)
@@ -47,7 +47,7 @@ class Source:
 
 
 SOURCES = {
-    "train_fit": Source(0, 675, 0, 300),
+    "train_fit": Source(0, 675, 0, 400),
     "train_choose": Source(675, 900, 1, 100),
     "validation": Source(900, 1200, 2, 150),
     "test": Source(1200, 1797, 3, 400),
@@ -100,7 +100,9 @@ def paint(names: Sequence[str]) -> Scenes:
             images.append(image)
             masks.append(mask)
     stacked = np.stack(images).astype(np.float32) / 255
-    return Scenes(torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(np.stack(masks)))
+    return Scenes(
+        torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(np.stack(masks))
+    )
 
 
 def photographs() -> list[np.ndarray]:

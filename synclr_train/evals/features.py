@@ -95,7 +95,9 @@ def patch_features(
     with torch.inference_mode():
         for start in range(0, len(images), batch_size):
             scaled = scale_images(images[start : start + batch_size], grid_side * encoder.patch_size)
-            chunks.append(torch.cat(encoder.patch_features(normalise(scaled, encoder), blocks), dim=1).float())
+            chunks.append(
+                torch.cat(encoder.patch_features(normalise(scaled, encoder), blocks), dim=1).float()
+            )
     return torch.cat(chunks).clone()
 
 
@@ -114,5 +116,3 @@ def scale_images(images: Float[Tensor, "n 3 s s"], side: int) -> Float[Tensor, "
         return images
     scaled = torch.nn.functional.interpolate(images, (side, side), mode="bicubic", antialias=True)
     return scaled.clamp(0, 1)
-
-

@@ -35,7 +35,9 @@ def draw_supports(
     """
     pools = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     if (fewest := min(map(len, pools))) < num_shots:
-        raise EvaluationError(f"{num_shots}-shot episodes need {num_shots} images of every class, one has {fewest}")
+        raise EvaluationError(
+            f"{num_shots}-shot episodes need {num_shots} images of every class, one has {fewest}"
+        )
     episodes = []
     for episode in range(num_episodes):
         draws = np.random.default_rng((seed, num_shots, episode))

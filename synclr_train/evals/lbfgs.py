@@ -134,7 +134,11 @@ def _search_line(
         trial_value, trial_gradient = objective(trial, problems[left])
         enough = trial_value <= value[left] + ARMIJO_SLOPE * step[left] * slope[left] + rounding[left]
         done = left[enough]
-        point[done], new_value[done], new_gradient[done] = trial[enough], trial_value[enough], trial_gradient[enough]
+        point[done], new_value[done], new_gradient[done] = (
+            trial[enough],
+            trial_value[enough],
+            trial_gradient[enough],
+        )
         advanced[done] = True
         step[left[~enough]] *= 0.5
     return point, new_value, new_gradient, advanced

@@ -72,7 +72,9 @@ def probe_linearly(rows: RoleFeatures, protocol: ProbeProtocol) -> LinearProbe:
 
     constants = l2_grid(protocol)
     tried = fit(rows.fit, constants)
-    correct = (tried.predict(rows.features[rows.choose]) == rows.labels[rows.choose]).double().mean(1).tolist()
+    correct = (
+        (tried.predict(rows.features[rows.choose]) == rows.labels[rows.choose]).double().mean(1).tolist()
+    )
     best = constants[correct.index(max(correct))]
     predictions = fit(rows.known, [best]).predict(rows.features[rows.score])[0].cpu().numpy()
     sweep = list(zip(constants, correct, strict=True))
@@ -108,7 +110,9 @@ def run_linear_probe(
         started = time.perf_counter()
         measured = probe_subject(subject, images, protocol, shots)
         details["chosen"][subject.name] = {metric: result.chosen for metric, result in measured.items()}
-        details["confusion"][subject.name] = mean_confusion(labels, measured[LINEAR].predictions, images).tolist()
+        details["confusion"][subject.name] = mean_confusion(
+            labels, measured[LINEAR].predictions, images
+        ).tolist()
         for metric, result in measured.items():
             score = score_predictions(subject.name, metric, result.predictions, labels, images, protocol)
             scores.append(score)
@@ -118,7 +122,9 @@ def run_linear_probe(
         details["seconds"][subject.name] = round(time.perf_counter() - started, 3)
     out_dir.mkdir(parents=True, exist_ok=True)
     write_arrays(out_dir / "predictions.npz", arrays)
-    write_scores(out_dir, scores, protocol=protocol.model_dump(mode="json"), classes=images.class_names, **details)
+    write_scores(
+        out_dir, scores, protocol=protocol.model_dump(mode="json"), classes=images.class_names, **details
+    )
     return scores
 
 
@@ -146,9 +152,7 @@ def probe_subject(
     }
 
 
-def subject_rows(
-    subject: Subject, images: LabelledImages, protocol: ProbeProtocol
-) -> Iterator[RoleFeatures]:
+def subject_rows(subject: Subject, images: LabelledImages, protocol: ProbeProtocol) -> Iterator[RoleFeatures]:
     """The features of one subject, one encoder after the other; the rows that have no role are never read."""
     roles = images.roles(protocol.split)
     rows = np.concatenate([roles.fit, roles.choose, roles.score])

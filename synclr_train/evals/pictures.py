@@ -50,7 +50,9 @@ def overlay(
     base = np.asarray(to_image(pixels, side).convert("L").convert("RGB")) * 0.55
     enlarged = Image.fromarray(classes.astype(np.uint8)).resize((side, side), Image.Resampling.NEAREST)
     found = np.asarray(enlarged)
-    colours = np.array([PALETTE[number % len(PALETTE)] for number in range(int(found.max()) + 1)], dtype=float)
+    colours = np.array(
+        [PALETTE[number % len(PALETTE)] for number in range(int(found.max()) + 1)], dtype=float
+    )
     mixed = np.where((found == background)[:, :, None], base, 0.15 * base + 0.85 * colours[found])
     return Image.fromarray(mixed.round().astype(np.uint8))
 

@@ -73,12 +73,15 @@ class SegmentationProtocol(Protocol):
     """A linear head on frozen patch features, scored at the masks' own resolution."""
 
     name: str = "linear_segmentation"
-    grid_sides: tuple[int, ...] = (8, 12, 16)
+    grid_sides: tuple[int, ...] = (6, 8, 12)
     """Patches per side tried: images are scaled to this many times the encoder's patch size."""
-    block_choices: tuple[int, ...] = (1, 2)
-    """Numbers of last blocks tried whose patch features are concatenated."""
-    l2_constants: tuple[float, ...] = (1000.0, 100.0, 10.0, 1.0)
+    num_last_blocks: int = Field(default=4, ge=1)
+    """Blocks whose patch features are concatenated, or all where the encoder has fewer."""
+    l2_constants: tuple[float, ...] = (10.0, 1.0, 0.1, 0.01)
     """Ridge constants tried, beside a cross-entropy summed over patches."""
+    background_discounts: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0)
+    """Amounts tried, taken off the background's logit: most patches that a thin stroke crosses are mostly
+    background, so the largest share alone would seldom name the stroke."""
     max_iterations: int = Field(default=200, ge=1)
     """L-BFGS iterations per head, at most."""
     relative_tolerance: float = Field(default=1e-3, gt=0)

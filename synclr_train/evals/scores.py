@@ -48,7 +48,9 @@ class Score:
 
 def require_comparable(scores: Sequence[Score]) -> None:
     """Raises EvaluationError unless all scores are of one metric measured under one protocol."""
-    kinds = sorted({f"{score.metric} under {score.protocol} {score.protocol_fingerprint}" for score in scores})
+    kinds = sorted(
+        {f"{score.metric} under {score.protocol} {score.protocol_fingerprint}" for score in scores}
+    )
     if len(kinds) > 1:
         raise EvaluationError(
             f"scores of different protocols cannot be compared ({'; '.join(kinds)}): "
@@ -71,7 +73,9 @@ def bootstrap_interval(
     means = np.empty(BOOTSTRAP_RESAMPLES)
     for resample in range(BOOTSTRAP_RESAMPLES):
         images = draws.multinomial(num_images, image_share) / num_images
-        repeats = draws.multinomial(num_repeats, repeat_share) / num_repeats if resample_repeats else repeat_share
+        repeats = (
+            draws.multinomial(num_repeats, repeat_share) / num_repeats if resample_repeats else repeat_share
+        )
         means[resample] = repeats @ outcomes @ images
     return interval_around(float(outcomes.mean()), means)
 
@@ -101,5 +105,7 @@ def read_scores(folder: Path) -> list[Score]:
     """The scores of a finished evaluation; raises EvaluationError where there is none."""
     path = folder / SCORES_FILE
     if not path.is_file():
-        raise EvaluationError(f"{path} does not exist: run the evaluation that writes it, or name another folder")
+        raise EvaluationError(
+            f"{path} does not exist: run the evaluation that writes it, or name another folder"
+        )
     return [Score(**row) for row in json.loads(path.read_text(encoding="utf-8"))["scores"]]

@@ -20,11 +20,17 @@ class LinearHead:
     weights: Float[Tensor, "d k"]
     biases: Float[Tensor, " k"]
 
-    def predict(self, features: Float[Tensor, "n d g g"], mask_side: int) -> Int[Tensor, "n s s"]:
-        """Class of every mask pixel: patch logits, upsampled bilinearly to the mask, then the largest."""
+    def logits(self, features: Float[Tensor, "n d g g"], mask_side: int) -> Float[Tensor, "n k s s"]:
+        """Logits of every mask pixel: those of the patches, upsampled bilinearly."""
         logits = torch.einsum("ndhw,dk->nkhw", features, self.weights) + self.biases[:, None, None]
         size = (mask_side, mask_side)
-        return torch.nn.functional.interpolate(logits, size, mode="bilinear", align_corners=False).argmax(1)
+        return torch.nn.functional.interpolate(logits, size, mode="bilinear", align_corners=False)
+
+    def discounted(self, label: int, amount: float) -> "LinearHead":
+        """The same head with `amount` taken off one class's logit."""
+        biases = self.biases.clone()
+        biases[label] -= amount
+        return LinearHead(self.weights, biases)
 
 
 def fit_heads(
@@ -49,9 +55,7 @@ def fit_heads(
     return [LinearHead(weights, biases) for weights, biases in zip(heads.weights, heads.biases, strict=True)]
 
 
-def class_shares(
-    masks: Int[Tensor, "n s s"], grid_side: int, num_classes: int
-) -> Float[Tensor, "n k g g"]:
+def class_shares(masks: Int[Tensor, "n s s"], grid_side: int, num_classes: int) -> Float[Tensor, "n k g g"]:
     """Share of each class among the pixels of each patch; sums to one over the classes."""
     shares = []
     for start in range(0, len(masks), CHUNK_IMAGES):
@@ -64,8 +68,7 @@ def predict_masks(
     head: LinearHead, features: Float[Tensor, "n d g g"], mask_side: int
 ) -> Int[Tensor, "n s s"]:
     """The head's masks, image chunk by image chunk."""
-    chunks = [head.predict(chunk, mask_side) for chunk in features.split(CHUNK_IMAGES)]
-    return torch.cat(chunks)
+    return torch.cat([head.logits(chunk, mask_side).argmax(1) for chunk in features.split(CHUNK_IMAGES)])
 
 
 def image_confusions(

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from synclr_assets.synthesis.painting.canvas import MIN_CONTRAST, Brush, Canvas, Pose, luma, mix
 from synclr_assets.synthesis.painting.digits import draw_digit
 from synclr_assets.synthesis.painting.draws import Draws
-from synclr_assets.synthesis.painting.grounds import GroundLook, look_of, open_look, paint_ground
+from synclr_assets.synthesis.painting.ground_looks import GroundLook, look_of, open_look
+from synclr_assets.synthesis.painting.grounds import paint_ground
 from synclr_assets.synthesis.painting.identities import draw_unknown
 from synclr_assets.synthesis.painting.noise import cut_clouds, cut_grain
 from synclr_assets.synthesis.painting.objects import draw_object
@@ -150,15 +151,14 @@ def _draw_patch(canvas: Canvas, thing: Thing, pose: Pose, colours: tuple[Rgb, ..
 
 def _paint_texture(canvas: Canvas, scene: Scene, draws: Draws) -> None:
     """A texture fills the image; size words set the scale of its pattern."""
-    periods = draws.between("texture/periods", 2.6, 5.2) * (0.7 / scene.size if scene.size else 1.0)
+    periods = draws.between("texture/periods", 2.6, 5.2) * math.sqrt(0.75 / (scene.size or 0.75))
     turn = draws.shake("texture/turn", math.pi)
     cosine, sine = np.float32(math.cos(turn) * periods * 0.5), np.float32(math.sin(turn) * periods * 0.5)
     across = canvas.axis[None, :] + np.float32(draws.shake("texture/bow", 0.12)) * (canvas.axis**2)[:, None]
     down = canvas.axis[:, None] + np.float32(draws.shake("texture/sag", 0.12)) * (canvas.axis**2)[None, :]
-    u = cosine * across + sine * down + np.float32(draws.of_view("texture/u"))
-    v = cosine * down - sine * across + np.float32(draws.of_view("texture/v"))
-    if scene.subject.name == "spiralled":
-        u, v = u - np.float32(draws.of_view("texture/u")), v - np.float32(draws.of_view("texture/v"))
+    shift = 0.0 if scene.subject.name == "spiralled" else 1.0
+    u = (cosine * across + sine * down + np.float32(shift * draws.of_view("texture/u"))).astype(np.float32)
+    v = (cosine * down - sine * across + np.float32(shift * draws.of_view("texture/v"))).astype(np.float32)
     field = texture_field(scene.subject.name, u, v, draws, canvas.size_px)
     first, second = _two_colours(scene.colours, draws)
     canvas.blend(np.ones_like(field), first)
@@ -200,10 +200,17 @@ def _finish(canvas: Canvas, scene: Scene, draws: Draws) -> None:
     if light is not None:
         canvas.shine(light)
     if scene.finish is not None:
-        canvas.blur(scene.finish)
+        canvas.blur(scene.finish * _blur_borne(scene))
     elif scene.subject.kind == "digit" and draws.chance("finish/scanned", 0.2):
         canvas.coarsen(draws.pick("finish/cells", (9, 10, 12, 14, 16)))
     elif draws.chance("finish/soft", 0.6):
         canvas.blur(draws.between("finish/blur", 0.0, 0.035 if scene.subject.kind == "digit" else 0.02))
     noise = cut_grain(canvas.size_px, draws.of_view("noise/across"), draws.of_view("noise/down"))
     canvas.planes += (noise - np.float32(0.5)) * np.float32(draws.between("noise/depth", 0.0, 0.07))
+
+
+def _blur_borne(scene: Scene) -> float:
+    """Share of a named blur that keeps the subject recognisable: fine patterns and small things bear less."""
+    if scene.subject.kind == "texture":
+        return 0.4
+    return min(1.0, (scene.size or 0.8) / 0.8) if scene.relation is None else 0.6

@@ -20,15 +20,18 @@ _MASK = (1 << 64) - 1
 class Draws:
     """Draws of one image, by name."""
 
-    def __init__(self, caption_key: str, view_key: str) -> None:
-        self._caption = _hash(caption_key)
-        self._view = _hash(view_key)
+    def __init__(self, caption_stream: int, view_stream: int) -> None:
+        self._caption = caption_stream
+        self._view = view_stream
+
+    @classmethod
+    def of_keys(cls, caption_key: str, view_key: str) -> "Draws":
+        """Draws of a caption, named by one key, and of one of its views, named by another."""
+        return cls(_hash(caption_key), _hash(view_key))
 
     def within(self, role: str) -> "Draws":
         """Draws of the same image for another thing in it."""
-        other = Draws.__new__(Draws)
-        other._caption, other._view = _mix(self._caption ^ _key_of(role)), _mix(self._view ^ _key_of(role))
-        return other
+        return Draws(_mix(self._caption ^ _key_of(role)), _mix(self._view ^ _key_of(role)))
 
     def of_view(self, name: str) -> float:
         """In [0, 1), of this view alone: poses, phases, noise offsets."""

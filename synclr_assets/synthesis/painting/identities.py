@@ -19,7 +19,7 @@ _SILHOUETTES = ("lobed", "lobed", "starred", "boxed")
 
 def draw_unknown(canvas: Canvas, name: str, pose: Pose, colours: tuple[Rgb, ...], draws: Draws) -> None:
     """Draw the thing called `name`; a colour its caption names replaces the body's own colour."""
-    own = Draws(f"identity/{name}", f"identity/{name}")
+    own = Draws.of_keys(f"identity/{name}", f"identity/{name}")
     main = colours[0] if colours else _own_colour(own, draws)
     second = colours[1] if len(colours) > 1 else COLOURS[own.pick("second", tuple(COLOURS))]
     if abs(luma(main) - luma(second)) < 0.2:

@@ -98,7 +98,7 @@ def _house(b: Brush, main: Rgb, second: Rgb | None, draws: Draws) -> None:
 
 def _mug(b: Brush, main: Rgb, second: Rgb | None, draws: Draws) -> None:
     high = draws.between("mug/height", -0.7, -0.45)
-    ring = np.abs(b.ellipse(0.48, 0.12, 0.36, 0.40)) - 0.09
+    ring = np.abs(b.ellipse(0.48, 0.12, 0.36, 0.40)) - np.float32(0.09)
     b.fill(ring, mix(main, _DARK, 0.12))
     body = b.polygon((-0.72, high), (0.5, high), (0.42, 0.8), (-0.64, 0.8))
     b.fill(np.minimum(body, b.ellipse(-0.11, 0.8, 0.53, 0.14)), main)

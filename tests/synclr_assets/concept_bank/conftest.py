@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from synclr_assets.concept_bank import ConceptBank, read_bank
+from synclr_assets.concept_bank.bank import ConceptBank, read_bank
 
 BankOf = Callable[..., ConceptBank]
 

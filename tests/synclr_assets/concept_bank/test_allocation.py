@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from synclr_assets.concept_bank import allocate
+from synclr_assets.concept_bank.allocation import allocate
 
 WEIGHTS = st.lists(
     st.floats(min_value=0, exclude_min=True, allow_infinity=False, allow_nan=False), min_size=1, max_size=30

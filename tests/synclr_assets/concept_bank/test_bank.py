@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from synclr_assets.concept_bank import concept_folder, read_bank
-from synclr_assets.concept_bank.bank import MAX_FILE_BYTES, MAX_PROBLEMS_PER_FILE
+from synclr_assets.concept_bank.bank import MAX_FILE_BYTES, MAX_PROBLEMS_PER_FILE, concept_folder, read_bank
 
 GOOD = "captions: 3\nconcepts: [dog]\n"
 
@@ -176,7 +175,7 @@ def test_the_folder_is_named_by_the_environment_else_concepts():
 
 def test_importing_the_bank_loads_nothing_heavy():
     program = (
-        "import sys, synclr_assets.concept_bank; "
+        "import sys, synclr_assets.concept_bank.bank, synclr_assets.concept_bank.cli; "
         "print([m for m in ('torch', 'timm', 'dagster', 'deltalake', 'numpy') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synclr_assets.concept_bank import TEMPLATES, Bucket, Concept, read_bank, template_shares_of
-from synclr_assets.concept_bank.bucket import SOURCES
+from synclr_assets.concept_bank.bank import read_bank
+from synclr_assets.concept_bank.bucket import SOURCES, TEMPLATES, Bucket, Concept, template_shares_of
 
 LETTERS = st.characters(categories=["L", "N", "P", "S", "M"], include_characters=" ")
 

@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from synclr_assets.concept_bank import Bucket, Concept, template_shares_of
-from synclr_assets.concept_bank.bucket import SOURCES, TEMPLATES
+from synclr_assets.concept_bank.bucket import SOURCES, TEMPLATES, Bucket, Concept, template_shares_of
 from synclr_assets.synthesis import identity
 
 HEAD = "captions: 10\n"
@@ -139,6 +138,7 @@ class TestFingerprint:
             "bucket: birds\nsource: custom\n" + TEXT,
             "description: other words\n" + TEXT,
             "templates: {c_bg: 45, c: 44, c_rel: 11}\n" + TEXT,
+            "templates: {c: 0.132, c_rel: 0.033, c_bg: 0.135}\n" + TEXT,
             "templates: [c, c_rel, c_bg]\n" + TEXT,
             TEXT.replace("owl", "{name: owl, text: owl, weight: 1, templates: [c_bg, c_rel, c]}"),
         ],

@@ -1,0 +1,107 @@
+"""A small concept bank, a store in a temporary folder, and the dataset stages run over them."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synclr_assets.concept_bank.bank import ConceptBank, read_bank
+from synclr_assets.stages.captions import CaptionSettings, write_captions
+from synclr_assets.stages.concepts import write_concepts
+from synclr_assets.stages.enriched_captions import EnrichmentSettings, write_enriched_captions
+from synclr_assets.stages.images import ImageSettings, write_images
+from synclr_assets.stages.shards import ShardSettings, write_shards
+from synclr_assets.store.schemas import TABLES, WALL_CLOCK_COLUMNS
+from synclr_assets.store.store import Store
+from synclr_assets.store.transactions import Unit
+from synclr_assets.synthesis.backgrounds import BackgroundSettings, make_background_writer
+from synclr_assets.synthesis.captioners import CaptionerSettings, make_captioner
+from synclr_assets.synthesis.image_samplers import ImageSamplerSettings, make_image_sampler
+
+TINY_BANK = {
+    "fruit.yaml": "captions: 23\nconcepts: [apple, banana, {name: quince, weight: 2}]\n",
+    "patterns.yaml": "captions: 11\nsource: textures\nconcepts: [striped texture, marbled texture]\n",
+    "slices.yaml": "slices: {everything: [fruit, patterns]}\n",
+}
+SMALL_COMMITS = {"captions": 7, "images": 5, "shard": 6}
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The dataset stages over one bank and store, with the rehearsal generators."""
+
+    bank: ConceptBank
+    store: Store
+    commits: dict[str, int] = field(default_factory=lambda: SMALL_COMMITS)
+
+    def run(self, stage: str, unit: Unit) -> None:
+        """One stage of one unit."""
+        captioner_settings = CaptionerSettings()
+        captioner, prompts = make_captioner(captioner_settings), captioner_settings.prompts()
+        per_commit = self.commits["captions"]
+        if stage == "concepts":
+            write_concepts(self.store, self.bank.buckets[unit.bucket], unit.generation)
+        elif stage == "captions":
+            write_captions(
+                self.store, unit, captioner, prompts, CaptionSettings(captions_per_commit=per_commit)
+            )
+        elif stage == "enriched_captions":
+            writer = make_background_writer(BackgroundSettings())
+            settings = EnrichmentSettings(captions_per_commit=per_commit)
+            write_enriched_captions(self.store, unit, captioner, writer, prompts, settings)
+        elif stage == "images":
+            sampler = make_image_sampler(ImageSamplerSettings(size_px=32))
+            write_images(self.store, unit, sampler, ImageSettings(captions_per_commit=self.commits["images"]))
+        else:
+            write_shards(self.store, unit, ShardSettings(captions_per_shard=self.commits["shard"]))
+
+    def run_all(self, unit: Unit) -> None:
+        """Concepts to shards."""
+        for stage in DATASET_STAGES:
+            self.run(stage, unit)
+
+
+DATASET_STAGES = ("concepts", "captions", "enriched_captions", "images", "shards")
+
+
+def write_bank(folder: Path, files: dict[str, str]) -> ConceptBank:
+    """Write the files and read them as a bank."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    return read_bank(folder)
+
+
+def content_of(store: Store) -> dict[str, Any]:
+    """All rows of all tables in key order, less wall-clock columns and costs per batch, and all files' hashes."""
+    content: dict[str, Any] = {}
+    for name, spec in TABLES.items():
+        if name == "ledger":
+            continue
+        columns = [column for column in spec.schema.names if column not in WALL_CLOCK_COLUMNS]
+        rows = store.tables.read(name, columns=columns).sort_by([(key, "ascending") for key in spec.key])
+        content[name] = rows.to_pylist()
+    shards = sorted((store.location.folder / "shards").rglob("*"))
+    content["files"] = {
+        str(path.relative_to(store.location.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in shards
+        if path.is_file()
+    }
+    return content
+
+
+@pytest.fixture
+def bank(tmp_path: Path) -> ConceptBank:
+    return write_bank(tmp_path / "concepts", TINY_BANK)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def stages(bank: ConceptBank, store: Store) -> Stages:
+    return Stages(bank, store)

@@ -1,0 +1,35 @@
+"""Batched colour changes equal torchvision's, image by image."""
+
+import pytest
+import torch
+from torchvision.transforms import functional
+
+from synclr_train import colour
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    random = torch.rand(6, 3, 9, 9, generator=torch.Generator().manual_seed(0))
+    random[0] = 0.5
+    random[1, :, :4] = 0.0
+    random[2, 1] = random[2, 0]
+    return random
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "strengths"),
+    [
+        (colour.adjust_brightness, functional.adjust_brightness, [0.6, 0.9, 1.0, 1.2, 1.4, 0.0]),
+        (colour.adjust_contrast, functional.adjust_contrast, [0.6, 0.9, 1.0, 1.2, 1.4, 0.0]),
+        (colour.adjust_saturation, functional.adjust_saturation, [0.6, 0.9, 1.0, 1.2, 1.4, 0.0]),
+        (colour.adjust_hue, functional.adjust_hue, [-0.5, -0.1, 0.0, 0.03, 0.1, 0.5]),
+    ],
+)
+def test_adjustments_equal_torchvision(images, ours, theirs, strengths):
+    expected = torch.stack([theirs(image, strength) for image, strength in zip(images, strengths, strict=True)])
+    torch.testing.assert_close(ours(images, torch.tensor(strengths)), expected, rtol=0, atol=2e-5)
+
+
+def test_grey_and_solarize_equal_torchvision(images):
+    torch.testing.assert_close(colour.grey(images), functional.rgb_to_grayscale(images))
+    torch.testing.assert_close(colour.solarize(images), functional.solarize(images, 0.5))
