@@ -13,6 +13,7 @@ import timm
 import torch
 from jaxtyping import Bool, Float
 from safetensors.torch import load_file
+from timm.layers.hybrid_embed import HybridEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
@@ -71,7 +72,7 @@ class MaskedBackbone(nn.Module):
         self, images: Float[Tensor, "b 3 h w"], masks: Bool[Tensor, "b patches"] | None = None
     ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b patches d"]]:
         """Representation and patch tokens, both after the last norm; True in `masks` hides a patch."""
-        tokens = self.vit.patch_embed(images)
+        tokens = self._embed(images)
         if masks is not None:
             assert self.mask_token is not None, "a backbone without a mask token got masks"
             grid = masks.view(tokens.shape[:3]).unsqueeze(-1)
@@ -79,6 +80,15 @@ class MaskedBackbone(nn.Module):
         tokens = self.vit.norm_pre(self.vit._pos_embed(tokens))
         tokens = self.vit.norm(self.vit.blocks(tokens))
         return self.vit.pool(tokens), tokens[:, self.vit.num_prefix_tokens :]
+
+    def _embed(self, images: Tensor) -> Tensor:
+        """Patch embeddings (b, gh, gw, d). A hybrid stem stays in float32 with channels last: its bfloat16
+        pooling and normalisation are several times slower on a CPU."""
+        if isinstance(self.vit.patch_embed, HybridEmbed):
+            with torch.autocast(images.device.type, enabled=False):
+                embedded: Tensor = self.vit.patch_embed(images.contiguous(memory_format=torch.channels_last))
+                return embedded
+        return self.vit.patch_embed(images)
 
 
 class Encoder(nn.Module):
@@ -130,10 +140,11 @@ class Encoder(nn.Module):
 def load_encoder(folder: Path) -> Encoder:
     """The encoder that `fit` or `export_encoder` wrote into `folder`.
 
-    Raises ValueError when the folder holds no export.
+    Raises ValueError when the folder holds no export. The global random state is left as it was.
     """
     config = _read_config(folder)
-    vit = _create(config["architecture"], config["model_args"])
+    with torch.random.fork_rng(devices=[]):
+        vit = _create(config["architecture"], config["model_args"])
     vit.load_state_dict(load_file(folder / WEIGHTS_FILE))
     return Encoder(vit, config["synclr"])
 

@@ -65,9 +65,16 @@ class StepDataset(Dataset[StepBatch]):
     """`dataset[step]` is what process `rank` of `num_ranks` sees at `step`."""
 
     def __init__(
-        self, index: ShardIndex, order: CaptionOrder, *, source_size: int, rank: int = 0, num_ranks: int = 1
+        self,
+        index: ShardIndex,
+        order: CaptionOrder,
+        *,
+        source_size: int,
+        cache_bytes: int = 0,
+        rank: int = 0,
+        num_ranks: int = 1,
     ) -> None:
-        """`source_size` is the side of the decoded images, in pixels.
+        """`source_size` is the side of the decoded images, in pixels; `cache_bytes` of them are kept.
 
         Raises ValueError when the captions of a step cannot be split evenly over `num_ranks`.
         """
@@ -77,6 +84,8 @@ class StepDataset(Dataset[StepBatch]):
                 "choose a multiple"
             )
         self.index, self.order, self.source_size = index, order, source_size
+        bytes_per_caption = index.num_views * 3 * source_size**2
+        self.num_cached, self._cache = cache_bytes // bytes_per_caption, dict[int, np.ndarray]()
         self.captions_per_rank = order.captions_per_step // num_ranks
         self.first_position = rank * self.captions_per_rank
 
@@ -100,15 +109,23 @@ class StepDataset(Dataset[StepBatch]):
         self, step: int, position: int, row: int, quarantined: list[Quarantined]
     ) -> tuple[int, np.ndarray]:
         try:
-            return row, read_caption_images(self.index, row, self.source_size)
+            return row, self._read(row)
         except ValueError as error:
             quarantined.append(self._quarantine(row, error))
         for substitute in self.order.substitutes(step, position):
             try:
-                return int(substitute), read_caption_images(self.index, int(substitute), self.source_size)
+                return int(substitute), self._read(int(substitute))
             except ValueError as error:
                 quarantined.append(self._quarantine(int(substitute), error))
         raise ShardError("no image of any shard can be decoded: the shards are damaged, pack them again")
+
+    def _read(self, row: int) -> np.ndarray:
+        if row in self._cache:
+            return self._cache[row]
+        images = read_caption_images(self.index, row, self.source_size)
+        if len(self._cache) < self.num_cached:
+            self._cache[row] = images
+        return images
 
     def _quarantine(self, row: int, error: ValueError) -> Quarantined:
         shard = self.index.paths[self.index.shard_numbers[row]].name

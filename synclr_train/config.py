@@ -275,6 +275,8 @@ class Recipe(Config):
     """Lightning strategy (`auto`, `ddp`, ...)."""
     num_workers: Annotated[int, Field(ge=0)]
     """Processes per device that read and decode; 0 reads in the training process."""
+    decoded_cache_bytes: Annotated[int, Field(ge=0)]
+    """Memory for decoded images that later epochs read again, per loading process, in bytes."""
     log_every_steps: PositiveInt
     """Distance of two rows of metrics.csv, in steps."""
     checkpoint_every_steps: PositiveInt

@@ -13,9 +13,9 @@ CUBIC_SHARPNESS = -0.5
 
 
 def apply_along_axes(
-    images: Float[Tensor, "b c h w"], rows: Float[Tensor, "b oh h"], columns: Float[Tensor, "b ow w"]
+    images: Float[Tensor, "b c h w"], rows: Float[Tensor, "#b oh h"], columns: Float[Tensor, "#b ow w"]
 ) -> Float[Tensor, "b c oh ow"]:
-    """`rows @ image @ columns.T` for every image and channel."""
+    """`rows @ image @ columns.T` for every image and channel; one pair of matrices may serve all images."""
     return rows.unsqueeze(1) @ images @ columns.unsqueeze(1).mT
 
 

@@ -82,6 +82,7 @@ class SynCapsData(LightningDataModule):
             self.index,
             CaptionOrder(self.index.num_captions, recipe.batch.captions, recipe.seed),
             source_size=recipe.crops.source_size,
+            cache_bytes=recipe.decoded_cache_bytes,
             rank=self.trainer.global_rank,
             num_ranks=self.trainer.world_size,
         )

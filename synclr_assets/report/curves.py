@@ -88,7 +88,10 @@ def _draw_losses(axes: Axes, series: dict[str, list[tuple[float, float]]], chanc
         steps, values = [step for step, _ in points], [value for _, value in points]
         if half_width:
             axes.plot(steps, values, color=colour, linewidth=0.8, alpha=0.3)
-        axes.plot(steps, running_mean(values, half_width), color=colour, linewidth=1.8, label=name)
+        marker = "o" if len(points) == 1 else None
+        axes.plot(
+            steps, running_mean(values, half_width), color=colour, linewidth=1.8, marker=marker, label=name
+        )
     if chance_loss is not None:
         axes.axhline(
             chance_loss, color=INK, linewidth=1, linestyle=(0, (4, 3)), label="contrastive, at chance"

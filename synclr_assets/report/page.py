@@ -155,14 +155,20 @@ def commands_of(store: Store, model: Mapping[str, Any], origin: Origin) -> list[
     slice_name, model_id = shlex.quote(model["slice"]), model["model_id"]
     settings = f"--recipe {shlex.quote(model['recipe'])} --steps {model['steps']} --seed {model['seed']}"
     data = (
-        "\n".join(f"synclr materialize {unit.bucket} --generation {unit.generation}" for unit in units)
+        "\n".join(
+            f"synclr materialize {unit.bucket} --generation {unit.generation} --only dataset"
+            for unit in units
+        )
         if len(units) <= MAX_COMMANDS_PER_BUCKET
-        else f"synclr materialize {slice_name}"
+        else f"synclr materialize {slice_name} --only dataset"
     )
     return [
         ("The store that holds everything below", f"export SYNCLR_STORE={shlex.quote(root)}"),
         ("Make the data, bucket by bucket; what is there already is left as it is", data),
-        ("Train and evaluate on the slice", f"synclr materialize {slice_name}"),
+        (
+            "Train on the newest packed generations and score",
+            f"synclr materialize {slice_name} --only model {settings}",
+        ),
         (
             "Or train alone, without the platform",
             f"synclr-train fit {settings} \\\n  {patterns} \\\n  --out retrained",

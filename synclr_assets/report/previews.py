@@ -173,7 +173,7 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont) -> str:
     """The text, or as much of it as fits the sheet's text width with an ellipsis behind it."""
     if font.getlength(text) <= TEXT_WIDTH_PX:
         return text
-    kept = text.removesuffix(" …")
+    kept = text.removesuffix(" …")[:TEXT_WIDTH_PX]  # no letter is narrower than a pixel
     while font.getlength(kept + "…") > TEXT_WIDTH_PX:
         kept = kept[:-1]
     return kept.rstrip() + "…"

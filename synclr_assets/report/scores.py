@@ -89,19 +89,14 @@ def headline_of(comparisons: Sequence[Comparison]) -> Comparison | None:
 
 
 def verdicts(comparisons: Sequence[Comparison]) -> list[str]:
-    """One sentence for every baseline that the model does not beat; else one that says what it beats."""
+    """One sentence for every score in which a baseline is not beaten; else one that says what is beaten."""
     measured = [comparison for comparison in comparisons if MODEL in comparison.scores]
     if not measured:
         return ["The model has no score yet."]
     if not any(comparison.baselines for comparison in measured):
         return ["No baseline was measured beside the model, so nothing can be said about its worth."]
-    not_beaten = [
-        _not_beaten(comparison, subject, baseline)
-        for comparison in measured
-        for subject, baseline in comparison.baselines.items()
-        if baseline.value >= comparison.scores[MODEL].value
-    ]
-    return not_beaten or [_beats_all(measured)]
+    behind = [sentence for comparison in measured if (sentence := _not_beaten(comparison))]
+    return behind or [_beats_all(measured)]
 
 
 def percent(value: float) -> str:
@@ -147,14 +142,18 @@ def _metric_rank(metric: str) -> int:
     return HEADLINE_METRICS.index(metric) if metric in HEADLINE_METRICS else len(HEADLINE_METRICS)
 
 
-def _not_beaten(comparison: Comparison, subject: str, baseline: Scored) -> str:
+def _not_beaten(comparison: Comparison) -> str | None:
+    """The baselines that are as good or better, in one sentence; None where the model beats all of them."""
     model = comparison.scores[MODEL]
-    verb = "only ties with" if baseline.value == model.value else "loses to"
-    overlap = "overlap" if model.overlaps(baseline) else "do not overlap"
-    return (
-        f"The model {verb} {spelled(subject)} in {comparison.what}: {percent(model.value)} against "
-        f"{percent(baseline.value)}; the 95 % intervals {overlap}."
-    )
+    rivals = []
+    for subject, baseline in comparison.baselines.items():
+        if baseline.value >= model.value:
+            verb = "only ties with" if baseline.value == model.value else "loses to"
+            overlap = "intervals overlap" if model.overlaps(baseline) else "intervals do not overlap"
+            rivals.append(f"{verb} {spelled(subject)} ({percent(baseline.value)}, {overlap})")
+    if not rivals:
+        return None
+    return f"With {percent(model.value)} in {comparison.what} the model {' and '.join(rivals)}."
 
 
 def _beats_all(comparisons: Sequence[Comparison]) -> str:

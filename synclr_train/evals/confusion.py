@@ -1,4 +1,4 @@
-"""Confusion matrices (row = truth, column = prediction) and everything accuracy-like that follows from them."""
+"""Confusion matrices (row: truth, column: prediction) and every measure that follows from them."""
 
 from collections.abc import Sequence
 
@@ -23,6 +23,16 @@ def intersections_over_unions(matrix: Num[np.ndarray, "*b k k"]) -> Float[np.nda
     """IoU of each class; NaN for a class that neither occurs nor is predicted."""
     hits = np.diagonal(matrix, axis1=-2, axis2=-1)
     return _ratio(hits, matrix.sum(-1) + matrix.sum(-2) - hits)
+
+
+def mean_iou(matrix: Num[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b"]:
+    """IoU averaged over the classes that occur or are predicted (mIoU)."""
+    return np.asarray(np.nanmean(intersections_over_unions(matrix), axis=-1))
+
+
+def mean_recall(matrix: Num[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b"]:
+    """Recall averaged over the classes that occur (mAcc)."""
+    return np.asarray(np.nanmean(recalls(matrix), axis=-1))
 
 
 def overall_accuracy(matrix: Num[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b"]:

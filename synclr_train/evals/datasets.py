@@ -1,6 +1,6 @@
-"""Real images with labels for probing: scikit-learn's handwritten digits, and any folder with one folder per class.
+"""Real labelled images for probing: scikit-learn's handwritten digits, and any folder of class folders.
 
-Every data set has fixed train, validation and test parts; which part may be used for what is decided here alone.
+Every data set has fixed train, validation and test parts; what each may be used for is decided here alone.
 """
 
 import hashlib
@@ -52,10 +52,10 @@ class LabelledImages:
     num_channels: int
     """1 where the three channels are equal."""
     read: Callable[[np.ndarray, int], Tensor]
-    """(row numbers, side in px) -> images [rows 3 side side] in [0, 1], shorter side scaled, centre cropped."""
+    """(row numbers, side in px) -> images [rows 3 side side] in [0, 1], centre cropped."""
 
     def roles(self, split: Split) -> Roles:
-        """Test: fit on train, choose on validation. Validation: fit and choose inside train; test stays unread."""
+        """Test fits on train and chooses on validation; validation does both inside train, test unread."""
         if split == "test":
             return Roles(self.rows["train"], self.rows["validation"], self.rows["test"])
         outer = np.setdiff1d(self.rows["train"], self.inner_rows)
@@ -63,7 +63,7 @@ class LabelledImages:
 
 
 def load_dataset(name: str) -> LabelledImages:
-    """The data set called `sklearn_digits` or `folder:/path`; raises EvaluationError where there is none such."""
+    """The data set called `sklearn_digits` or `folder:/path`; raises EvaluationError where there is none."""
     if name == DIGITS:
         return load_digits()
     if name.startswith(FOLDER_PREFIX):
@@ -74,8 +74,8 @@ def load_dataset(name: str) -> LabelledImages:
 def digit_images() -> tuple[Float[np.ndarray, "n 8 8"], Int[np.ndarray, " n"], dict[str, np.ndarray]]:
     """All digits as ink in [0, 1], their labels, and the rows of each part.
 
-    The set is the 1797 test digits of UCI's "Optical Recognition of Handwritten Digits", by 13 writers and stored
-    writer after writer, so contiguous parts share at most the writers at their two borders.
+    The set is the 1797 test digits of UCI's "Optical Recognition of Handwritten Digits", by 13 writers whose
+    digits mostly stand together, so contiguous parts are mostly, not strictly, by different writers.
     """
     from sklearn import datasets
 
@@ -85,7 +85,7 @@ def digit_images() -> tuple[Float[np.ndarray, "n 8 8"], Int[np.ndarray, " n"], d
 
 
 def load_digits() -> LabelledImages:
-    """1797 real handwritten digits of 8 x 8 px, bright ink on dark: rows 0-899 train, 900-1199 validation, rest test."""
+    """1797 real digits of 8 x 8 px, bright ink on dark; rows 0-899 train, 900-1199 validate, others test."""
     ink, labels, rows = digit_images()
 
     def read(wanted: np.ndarray, side: int) -> Tensor:
@@ -152,7 +152,8 @@ def _class_folders(root: Path, part: str) -> dict[str, list[Path]]:
     folder = root / FOLDER_NAMES[part]
     if not folder.is_dir():
         raise EvaluationError(
-            f"dataset folder {folder} does not exist: expected {root}/train/<class>/<image> and likewise val and test"
+            f"dataset folder {folder} does not exist: "
+            f"expected {root}/train/<class>/<image> and likewise val and test"
         )
     classes = {}
     for class_folder in sorted(path for path in folder.iterdir() if path.is_dir()):

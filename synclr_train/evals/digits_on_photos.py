@@ -1,4 +1,4 @@
-"""A segmentation set of real pixels: handwritten digits, tinted and pasted on photographs, with a class for each pixel.
+"""A segmentation set of real pixels: handwritten digits, tinted and pasted on photographs, with their masks.
 
 Painted anew from fixed seeds whenever it is asked for. No digit and no piece of photograph serves two parts.
 """
@@ -37,7 +37,7 @@ _LUMINANCE = np.array([0.299, 0.587, 0.114])
 
 @dataclass(frozen=True)
 class Source:
-    """What one set of scenes is painted from: digit rows [first, last) and the tiles on one diagonal of four."""
+    """What one set of scenes is painted from: digit rows [first, last) and the tiles of one diagonal."""
 
     first_digit: int
     last_digit: int
@@ -47,10 +47,10 @@ class Source:
 
 
 SOURCES = {
-    "train_fit": Source(0, 675, 0, 400),
-    "train_choose": Source(675, 900, 1, 100),
+    "train_fit": Source(0, 675, 0, 240),
+    "train_choose": Source(675, 900, 1, 80),
     "validation": Source(900, 1200, 2, 150),
-    "test": Source(1200, 1797, 3, 400),
+    "test": Source(1200, 1797, 3, 300),
 }
 """The train part is the first two; apart from each other they serve when validation is what gets scored."""
 
@@ -74,7 +74,7 @@ class SceneRoles:
 
 
 def load_scenes(split: Split) -> SceneRoles:
-    """Test: fit on train, choose on validation. Validation: fit and choose inside train; test is not painted."""
+    """Test fits on train and chooses on validation; validation does both inside train and paints no test."""
     fit_names, choose_name = (
         (("train_fit", "train_choose"), "validation") if split == "test" else (("train_fit",), "train_choose")
     )
@@ -106,7 +106,7 @@ def paint(names: Sequence[str]) -> Scenes:
 
 
 def photographs() -> list[np.ndarray]:
-    """The two photographs that scikit-learn ships, 427 x 640 px RGB: a pagoda (china.jpg) and a dahlia (flower.jpg)."""
+    """The photographs that scikit-learn ships, 427 x 640 px: a pagoda (china.jpg), a dahlia (flower.jpg)."""
     from sklearn import datasets
 
     return [datasets.load_sample_image(name) for name in ("china.jpg", "flower.jpg")]
@@ -133,7 +133,7 @@ def _paint_scene(
     source: Source,
     backgrounds: Sequence[np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
-    canvas = _background(draws, backgrounds[draws.integers(len(backgrounds))])
+    canvas = _background(draws, backgrounds[int(draws.integers(len(backgrounds)))])
     mask = np.full((SIDE, SIDE), BACKGROUND, dtype=np.int64)
     taken = np.zeros((SIDE, SIDE), dtype=bool)
     for _ in range(draws.integers(1, MOST_DIGITS + 1)):
@@ -170,7 +170,7 @@ def _free_box(draws: np.random.Generator, taken: np.ndarray, side: int) -> tuple
 
 
 def _stroke(ink: Float[np.ndarray, "8 8"], side: int) -> Float[np.ndarray, "s s"]:
-    """Opacity of the digit's strokes at `side` px, with a rim of one source pixel so that no stroke is cut off."""
+    """Opacity of the digit's strokes at `side` px, rimmed by one source pixel so that none is cut off."""
     rimmed = Image.fromarray(np.pad(ink, 1).astype(np.float32))
     smooth = np.asarray(rimmed.resize((side, side), Image.Resampling.BICUBIC))
     return np.clip((smooth - 0.3) / 0.3, 0, 1)

@@ -1,4 +1,4 @@
-"""Frozen features of real images, batch by batch: representations, patch features, and the raw pixels beside them."""
+"""Frozen features of real images, batch by batch: representations, patch features, and raw pixels."""
 
 from dataclasses import dataclass
 
@@ -48,7 +48,7 @@ class RoleFeatures:
 def represent(
     encoder: Encoder, dataset: LabelledImages, rows: np.ndarray, *, batch_size: int = BATCH_SIZE
 ) -> Float[Tensor, "n d"]:
-    """The encoder's representation of the given rows at its own input size, float64 on the encoder's device."""
+    """The encoder's representation of the given rows at its own input size; float64, on its device."""
     chunks = []
     with torch.inference_mode():
         for start in range(0, len(rows), batch_size):
@@ -60,7 +60,7 @@ def represent(
 def raw_pixels(
     dataset: LabelledImages, rows: np.ndarray, *, largest_side: int, batch_size: int = BATCH_SIZE
 ) -> Float[Tensor, "n d"]:
-    """The pixels themselves as features, at the set's own side or `largest_side`; equal channels count once."""
+    """The pixels themselves as features, at most `largest_side` px a side; equal channels count once."""
     side = min(dataset.native_side or largest_side, largest_side)
     chunks = []
     for start in range(0, len(rows), batch_size):

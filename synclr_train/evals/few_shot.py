@@ -1,4 +1,4 @@
-"""Few-shot episodes: a ridge logistic regression on n labelled images per class, over many draws of those images."""
+"""Few-shot episodes: ridge logistic regressions on n labelled images per class, over many draws of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,10 +109,10 @@ def choose_and_predict(
     num_episodes: int,
     seed: int,
 ) -> FewShot:
-    """The ridge is chosen by episodes drawn from the fit rows and scored on the choose rows; the reported episodes
-    draw from both together and predict every score row.
+    """Chooses the ridge by episodes drawn from the fit rows, then predicts every score row.
 
-    Among equally good constants the strongest ridge wins.
+    The choosing episodes are scored on the choose rows; the reported ones draw shots from fit and choose
+    together. Among equally good constants the strongest ridge wins.
     """
 
     def predict(pool: slice, queries: slice, num_draws: int, draw_seed: int, constant: float) -> Tensor:

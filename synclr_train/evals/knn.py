@@ -1,4 +1,4 @@
-"""Weighted nearest-neighbour classification by cosine: nothing is fitted, so nothing but the features can score."""
+"""Weighted nearest-neighbour classification by cosine: nothing is fitted, so only the features can score."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

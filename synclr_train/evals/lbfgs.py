@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(parameters [a p], problem numbers [a]) -> (values [a], gradients [a p]), for any subset of the problems."""
+"""(parameters [a p], problem numbers [a]) -> (values [a], gradients [a p]), for any subset of problems."""
 
 ARMIJO_SLOPE = 1e-4
 MAX_HALVINGS = 30
@@ -79,7 +79,7 @@ def minimise(
     max_iterations: int,
     history_length: int = 10,
 ) -> Minima:
-    """Minimises `b` smooth convex problems; problem i stops once the norm of its gradient is at most its limit.
+    """Minimises `b` smooth convex problems; each stops once the norm of its gradient is at most its limit.
 
     A problem that has stopped leaves the batch, so that a hard one does not keep the easy ones paying.
     """
@@ -120,7 +120,7 @@ def _search_line(
     gradient: Tensor,
     direction: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Halves each problem's step until it descends enough; a problem that cannot descend stays where it is."""
+    """Halves each problem's step until it descends enough; one that cannot descend stays where it is."""
     slope = (gradient * direction).sum(1)
     rounding = 4 * torch.finfo(value.dtype).eps * value.abs()
     point, new_value, new_gradient = origin.clone(), value.clone(), gradient.clone()

@@ -1,6 +1,6 @@
 """The probes of a frozen representation (linear, kNN, few-shot), for a model and its baselines in one run.
 
-The linear probe is the paper's for fine-grained sets (SynCLR appendix B). No choice is made on the scored part.
+The linear probe is the paper's for fine-grained sets (SynCLR appendix B). Scored rows choose nothing.
 """
 
 import time
@@ -33,7 +33,7 @@ def few_shot_metric(num_shots: int) -> str:
 
 @dataclass(frozen=True)
 class LinearProbe:
-    """Predicted class of every score row, the constant behind it, and the accuracy of every constant tried."""
+    """Predicted class of every score row, the constant behind it, and the accuracy of each constant tried."""
 
     predictions: Int[np.ndarray, " n"]
     l2_constant: float
@@ -43,7 +43,7 @@ class LinearProbe:
 
 @dataclass(frozen=True)
 class Measured:
-    """One metric of one subject: predictions of every repeat (seed or episode) and the constants chosen for it."""
+    """One metric of one subject: predictions of every repeat (seed or episode), and the constants chosen."""
 
     predictions: Int[np.ndarray, "repeats n"]
     chosen: list[Any]
@@ -92,9 +92,10 @@ def run_linear_probe(
 ) -> list[Score]:
     """Probes the encoder exported in `encoder_dir` and its baselines on `dataset`; returns every score.
 
-    Writes `scores.json` (scores, protocol, constants chosen, confusion matrices, what was left out and why) and
-    `predictions.npz` (labels and predicted classes of every scored image) into `out_dir`. `random_weights` is the
-    mean over `num_random_encoders` seeds. Raises ValueError, before anything is written, for a user's mistake.
+    Writes `scores.json` (scores, protocol, constants chosen, confusion matrices, what was left out and why)
+    and `predictions.npz` (labels and predicted classes of every scored image) into `out_dir`. Of
+    `random_weights` the mean over its seeds is scored. Raises ValueError for a user's mistake, before it
+    writes anything.
     """
     images = load_dataset(dataset)
     protocol = ProbeProtocol(dataset=images.name, dataset_digest=images.digest, split=split)
@@ -208,7 +209,7 @@ def score_predictions(
     images: LabelledImages,
     protocol: ProbeProtocol,
 ) -> Score:
-    """Accuracy over all repeats; few-shot intervals cover the draw of episodes besides the draw of test images."""
+    """Accuracy over all repeats; few-shot intervals cover the draw of episodes besides that of images."""
     outcomes = (predictions == labels).astype(np.float64)
     low, high = bootstrap_interval(
         outcomes, seed=protocol.seed, resample_repeats=metric.startswith("few_shot")

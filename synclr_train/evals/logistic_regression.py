@@ -1,6 +1,6 @@
 """Multinomial logistic regression with a ridge, solved for many ridge constants at once; no feature scaling.
 
-The optimum is scikit-learn's; only the road to it differs: a rotation and rescaling that leaves the objective alone.
+The optimum is scikit-learn's; only the road differs: a rotation and rescaling that leave the objective alone.
 """
 
 from dataclasses import dataclass
@@ -49,8 +49,8 @@ def fit_logistic(
     """Minimises `sum of cross-entropies + l2 / 2 * |weights|^2` for each constant; the bias bears no ridge.
 
     An l2 constant here is 1 / C of scikit-learn (SynCLR appendix B sweeps 45 of them). `targets` are
-    distributions, so that a soft label counts like several hard ones. A constant's problem has converged once its
-    gradient is `relative_tolerance` times the one at zero weights. Computes in the dtype of `features`.
+    distributions, so that a soft label counts like several hard ones. A constant's problem has converged once
+    its gradient is `relative_tolerance` times the one at zero weights. Computes in the dtype of `features`.
     """
     num_rows, num_classes = targets.shape
     targets = targets.to(features.dtype)

@@ -1,4 +1,4 @@
-"""Principal components of patch features as colours: what an encoder tells apart, without any label (SynCLR Fig. 5)."""
+"""Principal components of patch features as colours: what an encoder tells apart (SynCLR Fig. 5)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +8,16 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from synclr_train.atomic_files import write_atomically
 from synclr_train.backbone import Encoder
 from synclr_train.evals.digits_on_photos import Scenes
 from synclr_train.evals.features import patch_features
 from synclr_train.evals.pictures import Row, png_bytes, sheet, to_image
-from synclr_train.export import write_atomically
 
 NUM_SCENES = 8
+"""Scenes shown."""
+NUM_ANALYSED = 64
+"""Scenes from which the components are computed."""
 CELL_SIDE = 144
 GRID_SIDE = 24
 """Patches per side: finer than any grid that is scored, so that there is something to see."""
@@ -31,14 +34,15 @@ class PatchColours:
 
 
 def patch_colours(features: Float[Tensor, "n d g g"]) -> PatchColours:
-    """One PCA over all patches of all images, then one over those on the foreground side of its first component.
+    """One PCA over all patches of all images, then one over those on the foreground side of its first axis.
 
-    The foreground is the side of zero that fewer of the patches on the images' rims lie on; no label is used.
+    What all images share at a position is taken off first: a small encoder's features tell foremost where a patch
+    is. The foreground is the side of zero with fewer patches; no label is used.
     """
-    rows = features.permute(0, 2, 3, 1).double()
+    rows = (features - features.mean(0)).permute(0, 2, 3, 1).double()
     components = principal_components(rows.flatten(0, 2), 3).view(*rows.shape[:3], 3)
     positive = components[..., 0] > 0
-    foreground = positive if float(_rim(positive).double().mean()) < 0.5 else ~positive
+    foreground = positive if float(positive.double().mean()) < 0.5 else ~positive
     own = torch.zeros_like(components)
     if int(foreground.sum()) > 3:
         own[foreground] = _stretch(principal_components(rows[foreground], 3))
@@ -57,15 +61,18 @@ def principal_components(rows: Float[Tensor, "n d"], count: int) -> Float[Tensor
 
 def write_pca_sheet(path: Path, encoder: Encoder, scenes: Scenes) -> None:
     """Writes the first scenes, uncurated, above the colours of the encoder's last patch features."""
-    images = scenes.images[:NUM_SCENES]
+    images = scenes.images[:NUM_ANALYSED]
     features = patch_features(encoder, images, grid_side=GRID_SIDE, num_last_blocks=1).cpu()
     colours = patch_colours(features)
     rows = {
-        "photograph": images,
+        "image": images,
         "patch features": colours.all_patches,
         "foreground only": colours.foreground_patches,
     }
-    cells = [Row(name, [to_image(one, CELL_SIDE) for one in stack.numpy()]) for name, stack in rows.items()]
+    cells = [
+        Row(name, [to_image(one, CELL_SIDE) for one in stack[:NUM_SCENES].numpy()])
+        for name, stack in rows.items()
+    ]
     write_atomically(path, png_bytes(sheet(cells)))
 
 
@@ -73,8 +80,3 @@ def _stretch(values: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
     """Each component to [0, 1], its rarest two per cent at either end cut off."""
     low, high = np.quantile(values.numpy(), PERCENTILES, axis=0)
     return ((values - torch.from_numpy(low)) / torch.from_numpy(high - low).clamp_min(1e-12)).clamp(0, 1)
-
-
-def _rim(flags: Bool[Tensor, "n g g"]) -> Bool[Tensor, " r"]:
-    sides = (flags[:, 0], flags[:, -1], flags[:, 1:-1, 0], flags[:, 1:-1, -1])
-    return torch.cat([side.flatten() for side in sides])

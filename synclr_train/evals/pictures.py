@@ -1,4 +1,4 @@
-"""Pictures for people: sheets of images with captions, masks laid over images, and a legend of the classes."""
+"""Pictures for people: sheets of named rows of images, masks laid over images, a legend of the classes."""
 
 import io
 from collections.abc import Sequence

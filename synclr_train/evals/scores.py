@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from synclr_train.export import write_atomically
+from synclr_train.atomic_files import write_atomically
 
 SCORES_FILE = "scores.json"
 BOOTSTRAP_RESAMPLES = 2000
@@ -43,7 +43,7 @@ class Score:
     protocol: str
     protocol_fingerprint: str
     per_class: dict[str, float]
-    """Recall (or intersection over union) of each class; a class absent from the scored images is left out."""
+    """Recall (or intersection over union) of each class; a class that was not scored is left out."""
 
 
 def require_comparable(scores: Sequence[Score]) -> None:
@@ -63,8 +63,8 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """95 % percentile interval of the mean of `outcomes` (0 to 1 per image), resampling the images.
 
-    With `resample_repeats` the repeats (few-shot episodes) are resampled as well, so that the interval covers the
-    luck of the draw of shots and of test images both. The interval is widened where needed to hold the mean.
+    With `resample_repeats` the repeats (few-shot episodes) are resampled as well, so that the interval covers
+    the luck of the draw of shots and of test images both. It is widened where needed to hold the mean.
     """
     num_repeats, num_images = outcomes.shape
     draws = np.random.default_rng(seed)

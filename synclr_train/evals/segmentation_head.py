@@ -1,5 +1,6 @@
-"""A linear head from patch features to classes, and the counts behind its scores at the masks' own resolution."""
+"""A linear head from patch features to classes, and its predictions at the masks' own resolution."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,23 +15,39 @@ CHUNK_IMAGES = 64
 
 
 @dataclass(frozen=True)
+class Contest:
+    """For every pixel the best class that is not background, and background's lead over its logit."""
+
+    labels: Int[Tensor, "n s s"]
+    leads: Float[Tensor, "n s s"]
+    background: int
+
+    def masks(self, background_discount: float) -> Int[Tensor, "n s s"]:
+        """The winners once `background_discount` is taken off the background's logit."""
+        return self.labels.masked_fill(self.leads > background_discount, self.background)
+
+
+@dataclass(frozen=True)
 class LinearHead:
     """One weight per feature and class, one bias per class; applied to every patch alike."""
 
     weights: Float[Tensor, "d k"]
     biases: Float[Tensor, " k"]
 
-    def logits(self, features: Float[Tensor, "n d g g"], mask_side: int) -> Float[Tensor, "n k s s"]:
-        """Logits of every mask pixel: those of the patches, upsampled bilinearly."""
-        logits = torch.einsum("ndhw,dk->nkhw", features, self.weights) + self.biases[:, None, None]
-        size = (mask_side, mask_side)
-        return torch.nn.functional.interpolate(logits, size, mode="bilinear", align_corners=False)
-
-    def discounted(self, label: int, amount: float) -> "LinearHead":
-        """The same head with `amount` taken off one class's logit."""
-        biases = self.biases.clone()
-        biases[label] -= amount
-        return LinearHead(self.weights, biases)
+    def contest(self, features: Float[Tensor, "n d g g"], mask_side: int, background: int) -> Contest:
+        """Patch logits, upsampled bilinearly to the mask's pixels, and who leads there."""
+        labels, leads = [], []
+        for chunk in features.split(CHUNK_IMAGES):
+            coarse = torch.einsum("ndhw,dk->nkhw", chunk, self.weights) + self.biases[:, None, None]
+            logits = torch.nn.functional.interpolate(
+                coarse, (mask_side, mask_side), mode="bilinear", align_corners=False
+            )
+            opponent = logits[:, background].clone()
+            logits[:, background] = -torch.inf
+            best, label = logits.max(1)
+            labels.append(label)
+            leads.append(opponent - best)
+        return Contest(torch.cat(labels), torch.cat(leads), background)
 
 
 def fit_heads(
@@ -38,17 +55,20 @@ def fit_heads(
     masks: Int[Tensor, "n s s"],
     *,
     num_classes: int,
-    l2_constants: tuple[float, ...],
+    l2_constants: Sequence[float],
     max_iterations: int,
     relative_tolerance: float,
 ) -> list[LinearHead]:
-    """One head per ridge constant, at the optimum of the cross-entropy between a patch's prediction and the shares
-    of the classes among its pixels; convex, so it depends on no seed and no learning rate."""
+    """One head per ridge constant, at the least cross-entropy between a patch's prediction and its pixels.
+
+    The target of a patch is the share of each class among its pixels. The problem is convex: the head
+    depends on no seed and no learning rate.
+    """
     shares = class_shares(masks, features.shape[-1], num_classes)
     heads = fit_logistic(
         features.permute(0, 2, 3, 1).flatten(0, 2),
         shares.permute(0, 2, 3, 1).flatten(0, 2),
-        features.new_tensor(l2_constants),
+        features.new_tensor(list(l2_constants)),
         max_iterations=max_iterations,
         relative_tolerance=relative_tolerance,
     )
@@ -62,13 +82,6 @@ def class_shares(masks: Int[Tensor, "n s s"], grid_side: int, num_classes: int) 
         chunk = torch.nn.functional.one_hot(masks[start : start + CHUNK_IMAGES], num_classes)
         shares.append(torch.nn.functional.adaptive_avg_pool2d(chunk.permute(0, 3, 1, 2).float(), grid_side))
     return torch.cat(shares)
-
-
-def predict_masks(
-    head: LinearHead, features: Float[Tensor, "n d g g"], mask_side: int
-) -> Int[Tensor, "n s s"]:
-    """The head's masks, image chunk by image chunk."""
-    return torch.cat([head.logits(chunk, mask_side).argmax(1) for chunk in features.split(CHUNK_IMAGES)])
 
 
 def image_confusions(

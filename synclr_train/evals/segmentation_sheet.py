@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int
 
+from synclr_train.atomic_files import write_atomically
 from synclr_train.evals.digits_on_photos import BACKGROUND, CLASS_NAMES, Scenes
 from synclr_train.evals.pictures import PALETTE, Row, overlay, png_bytes, sheet, to_image
-from synclr_train.export import write_atomically
 
 NUM_SCENES = 8
 CELL_SIDE = 144
@@ -19,7 +19,7 @@ def write_overlay_sheet(
 ) -> None:
     """Writes the first scenes, uncurated: image, truth, and one row for each subject's masks."""
     images = scenes.images[:NUM_SCENES].numpy()
-    rows = [Row("photograph", [to_image(image, CELL_SIDE) for image in images])]
+    rows = [Row("image", [to_image(image, CELL_SIDE) for image in images])]
     named = {"truth": scenes.masks.numpy(), **predictions}
     for name, masks in named.items():
         cells = [

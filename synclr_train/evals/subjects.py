@@ -32,7 +32,7 @@ class Subject:
 def load_subjects(
     encoder_dir: Path, baselines: Sequence[str], *, num_random_encoders: int, seed: int
 ) -> tuple[Encoder, list[Subject]]:
-    """The model in `encoder_dir` and the wanted baselines; raises ValueError for no export or an unknown baseline."""
+    """The model in `encoder_dir` and the wanted baselines; ValueError for no export or unknown baseline."""
     if unknown := [name for name in baselines if name not in BASELINES]:
         raise EvaluationError(f"baseline {unknown[0]!r} is unknown: choose among {', '.join(BASELINES)}")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

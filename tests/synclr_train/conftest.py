@@ -1,4 +1,4 @@
-"""Tiny SynCaps shards and a tiny recipe: every caption is a bright shape of its own colour, every view moves it."""
+"""Tiny SynCaps shards and tiny recipes: a caption is a bright shape of its own colour, a view moves it."""
 
 import io
 import json
@@ -67,9 +67,7 @@ def tiny(**changes: Any) -> Recipe:
         ),
         "crops": base.crops.model_copy(update={"source_size": 24, "local_size": 8}),
         "heads": base.heads.model_copy(update={"hidden_dim": 16, "output_dim": 8}),
-        "optimiser": base.optimiser.model_copy(
-            update={"warmup_steps": 2, "reference_captions_per_batch": 8}
-        ),
+        "optimiser": base.optimiser.model_copy(update={"warmup_steps": 2, "reference_captions_per_batch": 8}),
         "batch": base.batch.model_copy(update={"captions": 8, "views_per_caption": 2}),
         "steps": 8,
         "log_every_steps": 2,
@@ -99,7 +97,9 @@ def everything(**changes: Any) -> Recipe:
     """The tiny recipe with every part of the paper's objective switched on, plain ViT and LayerNorm heads."""
     base = tiny()
     whole: dict[str, Any] = {
-        "backbone": base.backbone.model_copy(update={"stem": "patch", "pooling": "token", "drop_path_rate": 0.2}),
+        "backbone": base.backbone.model_copy(
+            update={"stem": "patch", "pooling": "token", "drop_path_rate": 0.2}
+        ),
         "crops": base.crops.model_copy(update={"num_local": 2}),
         "heads": base.heads.model_copy(update={"norm": "layer", "projector_layers": 3}),
         "ibot": tiny_ibot(),
@@ -117,7 +117,11 @@ def make_shard() -> Callable[..., Path]:
 def shards(tmp_path: Path) -> list[Path]:
     """Two shards of 16 captions with two views each."""
     return [
-        write_shard(tmp_path / "shards" / f"shapes-0-{number:06d}.tar", range(number * 16, number * 16 + 16), num_views=2)
+        write_shard(
+            tmp_path / "shards" / f"shapes-0-{number:06d}.tar",
+            range(number * 16, number * 16 + 16),
+            num_views=2,
+        )
         for number in range(2)
     ]
 

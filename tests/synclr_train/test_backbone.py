@@ -26,7 +26,9 @@ def test_paper_backbones_are_the_plain_vits(recipe, millions, tokens):
     with torch.device("meta"):
         vit = build_vit(recipe().backbone)
     parameters = dict(vit.named_parameters())
-    assert sum(parameter.numel() for parameter in parameters.values()) / 1e6 == pytest.approx(millions, abs=0.1)
+    assert sum(parameter.numel() for parameter in parameters.values()) / 1e6 == pytest.approx(
+        millions, abs=0.1
+    )
     assert parameters["pos_embed"].shape[1] == tokens
     assert not any("ls1" in name or "w12" in name for name in parameters)
     with torch.device("meta"):

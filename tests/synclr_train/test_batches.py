@@ -12,7 +12,10 @@ from synclr_train.shards import ShardError, index_shards, read_caption_images
 
 
 @given(
-    captions=st.integers(1, 60), per_step=st.integers(1, 20), seed=st.integers(0, 2**62), epoch=st.integers(0, 5)
+    captions=st.integers(1, 60),
+    per_step=st.integers(1, 20),
+    seed=st.integers(0, 2**62),
+    epoch=st.integers(0, 5),
 )
 def test_an_epoch_shows_no_caption_twice(captions, per_step, seed, epoch):
     if per_step > captions:

@@ -26,7 +26,9 @@ def images() -> torch.Tensor:
     ],
 )
 def test_adjustments_equal_torchvision(images, ours, theirs, strengths):
-    expected = torch.stack([theirs(image, strength) for image, strength in zip(images, strengths, strict=True)])
+    expected = torch.stack(
+        [theirs(image, strength) for image, strength in zip(images, strengths, strict=True)]
+    )
     torch.testing.assert_close(ours(images, torch.tensor(strengths)), expected, rtol=0, atol=2e-5)
 
 

@@ -8,7 +8,9 @@ from synclr_train.recipes import vit_b16
 
 
 def linears(head: nn.Module) -> list[tuple[int, int]]:
-    return [(layer.in_features, layer.out_features) for layer in head.modules() if isinstance(layer, nn.Linear)]
+    return [
+        (layer.in_features, layer.out_features) for layer in head.modules() if isinstance(layer, nn.Linear)
+    ]
 
 
 def test_projector_and_predictor_have_the_papers_shape():

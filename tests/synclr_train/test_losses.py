@@ -19,14 +19,10 @@ def contrastive_by_hand(anchors, keys, anchor_labels, key_labels, excluded, temp
     losses = []
     for i, anchor in enumerate(anchors):
         usable = [k for k in range(len(keys)) if not excluded[i][k]]
-        cosines = {
-            k: anchor @ keys[k] / (np.linalg.norm(anchor) * np.linalg.norm(keys[k])) for k in usable
-        }
+        cosines = {k: anchor @ keys[k] / (np.linalg.norm(anchor) * np.linalg.norm(keys[k])) for k in usable}
         partition = sum(np.exp(cosine / temperature) for cosine in cosines.values())
         positives = [k for k in usable if key_labels[k] == anchor_labels[i]]
-        losses.append(
-            -np.mean([np.log(np.exp(cosines[k] / temperature) / partition) for k in positives])
-        )
+        losses.append(-np.mean([np.log(np.exp(cosines[k] / temperature) / partition) for k in positives]))
     return np.mean(losses)
 
 

@@ -40,8 +40,8 @@ def test_learning_rate_scales_with_the_batch():
 
 
 def test_shapes_hold_their_ends():
-    assert linear(0, 1, 3, 10) == 1
-    assert linear(99, 1, 3, 10) == 3
-    assert cosine(5, 1, 3, 10) == pytest.approx(2)
-    assert cosine(99, 1, 3, 10) == pytest.approx(3)
-    assert warmup_cosine(0, 7, 0, 10) == pytest.approx(7)
+    assert linear(0, 1.0, 3.0, 10) == 1
+    assert linear(99, 1.0, 3.0, 10) == 3
+    assert cosine(5, 1.0, 3.0, 10) == pytest.approx(2)
+    assert cosine(99, 1.0, 3.0, 10) == pytest.approx(3)
+    assert warmup_cosine(0, 7.0, 0, 10) == pytest.approx(7)

@@ -63,7 +63,7 @@ def captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
             generator,
             prompt_set,
             dataset_settings.captions,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             on_progress=progress_log(context, "captions"),
         )
         plans = opened.tables.count(

@@ -41,7 +41,7 @@ def concepts_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
         if bucket is None:
             raise dg.Failure(_missing(context.partition_key, [problem.sentence for problem in bank.problems]))
         opened = store.open()
-        unit = write_concepts(opened, bucket, config.generation, context.run_id)
+        unit = write_concepts(opened, bucket, config.generation, context.run.run_id)
         rows = opened.tables.read("concepts", partitions=unit.partitions).sort_by("concept_index").to_pylist()
         allocated = sum(row["num_captions"] for row in rows)
         shown = [

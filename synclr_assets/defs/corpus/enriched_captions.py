@@ -75,7 +75,7 @@ def enriched_captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
             writer,
             prompt_set,
             dataset_settings.enrichment,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             on_progress=progress_log(context, "enriched captions"),
         )
         by_template = opened.tables.read(

@@ -64,7 +64,7 @@ def images_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
             unit,
             sampler,
             dataset_settings.images,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             on_progress=progress_log(context, "captions drawn"),
         )
         facts = opened.tables.read("images", partitions=unit.partitions, columns=["size_bytes", "reseeds"])

@@ -55,7 +55,7 @@ def syncaps_shards_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
             opened,
             unit,
             dataset_settings.shards,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             on_progress=progress_log(context, "shards"),
         )
         rows = opened.tables.read("shards", partitions=unit.partitions).sort_by("shard_index").to_pylist()

@@ -26,7 +26,7 @@ class GroundLook:
 
 
 # word -> kind, first colour, second colour, periods
-_LOOKS: Mapping[str, tuple[str, Rgb, Rgb, float]] = {
+LOOKS: Mapping[str, tuple[str, Rgb, Rgb, float]] = {
     "chalkboard": ("clouds", (0.11, 0.19, 0.15), (0.26, 0.34, 0.29), 1),
     "blackboard": ("clouds", (0.08, 0.09, 0.09), (0.24, 0.25, 0.25), 1),
     "slate": ("grain", (0.20, 0.23, 0.27), (0.32, 0.36, 0.40), 1),
@@ -80,6 +80,15 @@ _LOOKS: Mapping[str, tuple[str, Rgb, Rgb, float]] = {
     "field": ("horizon", (0.70, 0.84, 0.94), (0.70, 0.62, 0.26), 1),
     "lawn": ("grain", (0.22, 0.50, 0.16), (0.40, 0.68, 0.26), 1),
     "grass": ("grain", (0.20, 0.46, 0.14), (0.44, 0.70, 0.26), 1),
+    "runway": ("horizon", (0.62, 0.66, 0.70), (0.26, 0.27, 0.29), 1),
+    "lane": ("horizon", (0.58, 0.74, 0.84), (0.44, 0.48, 0.32), 1),
+    "track": ("horizon", (0.74, 0.80, 0.84), (0.46, 0.26, 0.20), 1),
+    "car": ("squared", (0.24, 0.25, 0.26), (0.70, 0.70, 0.68), 3),
+    "rocky": ("foliage", (0.36, 0.31, 0.27), (0.60, 0.54, 0.47), 1),
+    "showroom": ("tiles", (0.88, 0.89, 0.92), (0.66, 0.69, 0.74), 3),
+    "park": ("foliage", (0.46, 0.34, 0.10), (0.74, 0.60, 0.22), 1),
+    "rug": ("weave", (0.46, 0.16, 0.16), (0.72, 0.52, 0.36), 9),
+    "mossy": ("foliage", (0.16, 0.28, 0.08), (0.40, 0.54, 0.18), 1),
     "moss": ("foliage", (0.16, 0.28, 0.08), (0.40, 0.54, 0.18), 1),
     "leaves": ("foliage", (0.42, 0.20, 0.06), (0.80, 0.48, 0.14), 1),
     "beach": ("horizon", (0.50, 0.78, 0.92), (0.90, 0.80, 0.58), 1),
@@ -121,7 +130,7 @@ _LOOKS: Mapping[str, tuple[str, Rgb, Rgb, float]] = {
     "soil": ("grain", (0.22, 0.14, 0.08), (0.40, 0.28, 0.18), 1),
 }
 
-_OPEN_KINDS = (
+OPEN_KINDS = (
     "plain",
     "gradient",
     "clouds",
@@ -133,7 +142,7 @@ _OPEN_KINDS = (
     "foliage",
     "gradient",
 )
-_UNKNOWN_KINDS = (
+UNKNOWN_KINDS = (
     "gradient", "clouds", "grain", "bokeh", "waves", "weave", "foliage", "planks", "tiles", "bricks", "ribs",
     "horizon", "squared", "books",
 )  # fmt: skip
@@ -145,14 +154,14 @@ def look_of(phrase: str) -> GroundLook:
     """The look of a background phrase: by its first known word, else drawn from the phrase itself."""
     own = Draws.of_keys(f"ground/{phrase}", f"ground/{phrase}")
     words = re.findall(r"[^\W_]+", phrase.casefold())
-    known = next((_LOOKS[w] for word in words for w in (word, singular(word)) if w in _LOOKS), None)
+    known = next((LOOKS[w] for word in words for w in (word, singular(word)) if w in LOOKS), None)
     if known:
         kind, first, second, periods = known
         named = next((COLOURS[word] for word in words if word in COLOURS), None)
         if named:
             first, second = mix(first, named, 0.8), mix(second, named, 0.45)
     else:
-        kind = own.pick("kind", _UNKNOWN_KINDS)
+        kind = own.pick("kind", UNKNOWN_KINDS)
         first, second = (COLOURS[own.pick(f"colour/{index}", tuple(COLOURS))] for index in (1, 2))
         second, periods = mix(first, second, 0.6), 3.0 + 4.0 * own.of_caption("periods")
     shift = 0.06 * (own.of_caption("shift") - 0.5)
@@ -171,7 +180,7 @@ def open_look(draws: Draws, dark: bool | None) -> GroundLook:
             draws.between("ground/luma", 0.03, 0.26) if dark else draws.between("ground/luma", 0.72, 0.95)
         )
         first, second = _with_luma(first, wanted), _with_luma(second, wanted + (0.08 if dark else -0.08))
-    kind = draws.pick("ground/kind", _OPEN_KINDS)
+    kind = draws.pick("ground/kind", OPEN_KINDS)
     return GroundLook(kind, first, second, draws.between("ground/periods", 3.0, 9.0))
 
 

@@ -13,7 +13,7 @@ from synclr_assets.synthesis.painting.textures import texture_field
 
 def paint_ground(canvas: Canvas, look: GroundLook, draws: Draws) -> None:
     """Fill the whole canvas; where lines and blobs fall differs from view to view."""
-    field = _PAINTERS[look.kind](canvas, np.float32(look.periods), draws)
+    field = PAINTERS[look.kind](canvas, np.float32(look.periods), draws)
     canvas.planes = as_planes(look.first) + field * (as_planes(look.second) - as_planes(look.first))
 
 
@@ -175,7 +175,7 @@ def _patterned(name: str) -> Painter:
     return paint
 
 
-_PAINTERS: Mapping[str, Painter] = {
+PAINTERS: Mapping[str, Painter] = {
     "plain": _plain,
     "gradient": _gradient,
     "clouds": _clouds,

@@ -6,10 +6,12 @@ import io
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
-from synclr_assets.report.curves import loss_curve, read_metrics, running_mean
+from synclr_assets.report.curves import LOSS_TERMS, loss_curve, read_metrics, running_mean
 from tests.synclr_assets.report.trained_store import metrics_csv
+
+LOCAL_COLOUR = ImageColor.getrgb(LOSS_TERMS["loss_local"][1])
 
 
 def test_empty_cells_and_empty_columns_are_left_out(tmp_path: Path) -> None:
@@ -25,7 +27,8 @@ def test_the_curve_is_a_wide_picture_with_something_on_it(tmp_path: Path, num_ro
     image = Image.open(io.BytesIO(loss_curve(path, chance_loss=4.8)))
     assert image.format == "PNG"
     assert image.width > 2 * image.height
-    assert len(image.convert("RGB").getcolors(1 << 20) or []) > 20
+    drawn = {colour for _, colour in image.convert("RGB").getcolors(1 << 20) or []}
+    assert {ImageColor.getrgb(colour) for _, colour in LOSS_TERMS.values()} - drawn == {LOCAL_COLOUR}
 
 
 def test_a_run_that_logged_the_loss_alone_is_drawn(tmp_path: Path) -> None:

@@ -41,7 +41,20 @@ def test_a_narrow_win_says_that_intervals_overlap() -> None:
 
 def test_a_tie_is_no_win() -> None:
     rows = [score("model", "knn_accuracy", 0.9), score("raw_pixels", "knn_accuracy", 0.9)]
-    assert verdicts(comparisons_of(rows))[0].startswith("The model only ties with raw pixels")
+    assert (
+        "the model only ties with raw pixels (90.0 %, intervals overlap)" in verdicts(comparisons_of(rows))[0]
+    )
+
+
+def test_every_score_has_one_sentence_for_all_baselines_it_does_not_beat() -> None:
+    values = {"model": 0.5, "random_weights": 0.6, "raw_pixels": 0.505, "simclr": 0.4}
+    sentences = verdicts(
+        comparisons_of([score(subject, "knn_accuracy", value) for subject, value in values.items()])
+    )
+    assert sentences == [
+        "With 50.0 % in kNN accuracy on sklearn_digits (test) the model loses to random weights "
+        "(60.0 %, intervals do not overlap) and loses to raw pixels (50.5 %, intervals overlap)."
+    ]
 
 
 def test_a_score_without_baselines_proves_nothing() -> None:

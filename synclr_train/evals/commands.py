@@ -1,0 +1,113 @@
+"""`synclr-train probe` and `synclr-train segment`: an exported encoder beside its baselines."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from synclr_train.evals.datasets import DIGITS, FOLDER_PREFIX
+from synclr_train.evals.digits_on_photos import DIGITS_ON_PHOTOS
+from synclr_train.evals.protocol import Split
+from synclr_train.evals.scores import Score, require_comparable
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+
+
+@click.command()
+@click.option("--weights", "encoder_dir", required=True, type=FOLDER, help="Folder with an exported encoder.")
+@click.option(
+    "--dataset",
+    default=DIGITS,
+    show_default=True,
+    help=f"{DIGITS}, or {FOLDER_PREFIX}/path with train, val and test.",
+)
+@click.option(
+    "--split",
+    type=click.Choice(["validation", "test"]),
+    default="test",
+    show_default=True,
+    help="validation never reads the test part: use it while settings are still being chosen.",
+)
+@click.option("--out", "out_dir", required=True, type=FOLDER, help="Folder to write scores.json into.")
+def probe(encoder_dir: Path, dataset: str, split: Split, out_dir: Path) -> None:
+    """Linear probe, kNN and few-shot of a frozen encoder on real images."""
+    from synclr_train.evals.linear_probe import run_linear_probe
+
+    with Console(stderr=True).status("probing") as status:
+        try:
+            scores = run_linear_probe(
+                encoder_dir,
+                out_dir,
+                dataset=dataset,
+                split=split,
+                on_event=lambda event: status.update(f"measured {event['subject']}: {event['metric']}"),
+            )
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+    print_scores(scores, out_dir)
+
+
+@click.command()
+@click.option("--weights", "encoder_dir", required=True, type=FOLDER, help="Folder with an exported encoder.")
+@click.option("--dataset", default=DIGITS_ON_PHOTOS, show_default=True, help="A data set with masks.")
+@click.option(
+    "--split",
+    type=click.Choice(["validation", "test"]),
+    default="test",
+    show_default=True,
+    help="validation never paints the test part: use it while settings are still being chosen.",
+)
+@click.option(
+    "--out", "out_dir", required=True, type=FOLDER, help="Folder to write scores and pictures into."
+)
+def segment(encoder_dir: Path, dataset: str, split: Split, out_dir: Path) -> None:
+    """Segmentation by a linear head on frozen patch features, with pictures."""
+    from synclr_train.evals.segmentation import run_segmentation
+
+    with Console(stderr=True).status("segmenting") as status:
+        try:
+            scores = run_segmentation(
+                encoder_dir,
+                out_dir,
+                dataset=dataset,
+                split=split,
+                on_event=lambda event: status.update(f"measured {event['subject']}: {event['metric']}"),
+            )
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+    print_scores(scores, out_dir)
+
+
+def score_table(scores: Sequence[Score]) -> Table:
+    """One row per metric, one column per subject, in per cent with 95 % intervals; a row's best is bold."""
+    first = scores[0]
+    table = Table(
+        title=f"{first.dataset}, {first.split} part, {first.num_test} images (per cent, 95 % interval)",
+        caption=f"protocol {first.protocol} {first.protocol_fingerprint}",
+    )
+    subjects = list(dict.fromkeys(score.subject for score in scores))
+    table.add_column("metric", no_wrap=True)
+    for subject in subjects:
+        table.add_column(subject.replace("_", " "), justify="right", no_wrap=True)
+    for metric in dict.fromkeys(score.metric for score in scores):
+        measured = {score.subject: score for score in scores if score.metric == metric}
+        require_comparable(list(measured.values()))
+        best = max(score.value for score in measured.values())
+        cells = []
+        for subject in subjects:
+            score = measured[subject]
+            text = f"{100 * score.value:.1f}"
+            emphasised = f"[bold]{text}[/bold]" if score.value == best else text
+            interval = f"{100 * score.ci_low:.1f}-{100 * score.ci_high:.1f}"
+            cells.append(f"{emphasised} [dim]{interval}[/dim]")
+        table.add_row(metric.replace("_", " "), *cells)
+    return table
+
+
+def print_scores(scores: Sequence[Score], out_dir: Path) -> None:
+    """Prints the table and where the files are."""
+    console = Console()
+    console.print(score_table(scores))
+    console.print(f"details: {out_dir}", soft_wrap=True, highlight=False, markup=False)

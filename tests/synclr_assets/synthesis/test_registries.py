@@ -1,0 +1,80 @@
+"""Generators are made from settings by kind; an unknown kind is one sentence; nothing heavy is imported."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from synclr_assets.synthesis.backgrounds import BackgroundSettings, make_background_writer
+from synclr_assets.synthesis.captioners import CaptionerSettings, make_captioner
+from synclr_assets.synthesis.image_samplers import ImageSamplerSettings, make_image_sampler
+from synclr_assets.synthesis.prompts import PromptSetError
+
+MADE = [
+    make_captioner(CaptionerSettings()),
+    make_background_writer(BackgroundSettings()),
+    make_image_sampler(ImageSamplerSettings()),
+]
+
+
+@pytest.mark.parametrize("generator", MADE)
+def test_every_generator_says_where_its_output_comes_from(generator: object) -> None:
+    provenance = generator.provenance  # type: ignore[attr-defined]
+    assert provenance.model.startswith("rehearsal-")
+    assert provenance.revision
+    assert provenance.licence
+    assert len(provenance.fingerprint) == 32
+
+
+def test_the_three_fingerprints_differ() -> None:
+    assert len({generator.provenance.fingerprint for generator in MADE}) == 3
+
+
+def test_settings_are_part_of_the_fingerprint(tmp_path: Path) -> None:
+    small, large = (make_image_sampler(ImageSamplerSettings(size_px=size)) for size in (48, 64))
+    assert small.provenance.fingerprint != large.provenance.fingerprint
+
+
+def test_an_unknown_kind_gets_one_sentence_with_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"^captioner kind 'gpt' is unknown; use one of: rehearsal\.$"):
+        make_captioner(CaptionerSettings(kind="gpt"))
+    with pytest.raises(
+        ValueError, match=r"^background kind 'gpt' is unknown; use one of: rehearsal, frozen\.$"
+    ):
+        make_background_writer(BackgroundSettings(kind="gpt"))
+    with pytest.raises(ValueError, match=r"^image sampler kind 'gan' is unknown; use one of: rehearsal\.$"):
+        make_image_sampler(ImageSamplerSettings(kind="gan"))
+
+
+def test_a_background_path_and_its_kind_belong_together() -> None:
+    with pytest.raises(ValueError, match="needs a path"):
+        make_background_writer(BackgroundSettings(kind="frozen"))
+    with pytest.raises(ValueError, match="set kind to frozen"):
+        make_background_writer(BackgroundSettings(path=Path("mine.json")))
+
+
+def test_a_bad_prompt_set_stops_the_captioner() -> None:
+    with pytest.raises(PromptSetError, match=r"absent\.yaml"):
+        make_captioner(CaptionerSettings(prompt_set=Path("absent.yaml")))
+
+
+def test_settings_refuse_unknown_fields_and_sizes() -> None:
+    with pytest.raises(ValidationError):
+        ImageSamplerSettings(size=48)  # type: ignore[call-arg]
+    with pytest.raises(ValidationError):
+        ImageSamplerSettings(size_px=7)
+
+
+def test_making_generators_imports_no_heavy_library() -> None:
+    code = (
+        "import sys\n"
+        "from synclr_assets.synthesis import backgrounds, captioners, image_checks, image_samplers\n"
+        "captioners.make_captioner(captioners.CaptionerSettings())\n"
+        "image_samplers.make_image_sampler(image_samplers.ImageSamplerSettings())\n"
+        "heavy = {'torch', 'dagster', 'transformers', 'diffusers', 'scipy', 'pyarrow'} & set(sys.modules)\n"
+        "sys.exit(', '.join(heavy) or 0)"
+    )
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (finished.returncode, finished.stderr) == (0, "")

@@ -1,0 +1,79 @@
+"""The command line: train, print, export; users' mistakes get one sentence."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from synclr_train import cli
+from synclr_train.recipes import RECIPES, get_recipe
+
+
+def run(*arguments: object):
+    return CliRunner().invoke(cli.main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def tiny_in_registry(monkeypatch, tiny_recipe):
+    monkeypatch.setattr(cli, "get_recipe", lambda name: tiny_recipe() if name == "tiny" else get_recipe(name))
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_recipes_are_printed_whole(name):
+    expected = get_recipe(name).model_dump(mode="json")
+    assert yaml.safe_load(run("recipe", name).output) == expected
+    assert json.loads(run("recipe", name, "--format", "json").output) == expected
+
+
+def test_fit_then_export(tmp_path, shards, tiny_in_registry):
+    pattern = shards[0].parent / "*.tar"
+    trained = run("fit", "--recipe", "tiny", "--shards", pattern, "--out", tmp_path / "run", "--steps", 4)
+    assert trained.exit_code == 0, trained.output
+    assert "4 steps" in trained.output
+    exported = run("export", tmp_path / "run", "--out", tmp_path / "out", "--network", "student")
+    assert exported.exit_code == 0, exported.output
+    assert (tmp_path / "out" / "encoder.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("fit", "--recipe", "none", "--shards", "*.tar", "--out", "x"),
+            "recipe 'none' does not exist: choose",
+        ),
+        (
+            ("fit", "--recipe", "rehearsal", "--shards", "no/*.tar", "--out", "x"),
+            "'no/*.tar' matches no file",
+        ),
+        (("recipe", "none"), "recipe 'none' does not exist: choose"),
+        (("export", "nowhere", "--out", "x"), "nowhere holds no run"),
+    ],
+)
+def test_mistakes_get_one_sentence(arguments, message):
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert message in result.output
+    assert len(result.output.strip().splitlines()) == 1
+
+
+def test_shards_may_be_named_twice(shards):
+    pattern = str(shards[0].parent / "*.tar")
+    assert cli.expand_patterns((pattern, str(shards[0]))) == shards
+
+
+def test_help_and_recipes_need_no_torch():
+    program = """
+import sys
+sys.modules["torch"] = None
+from click.testing import CliRunner
+from synclr_train.cli import main
+help = CliRunner().invoke(main, ["--help"])
+assert help.exit_code == 0, help.output
+assert all(name in help.output for name in ("fit", "recipe", "export", "probe", "segment")), help.output
+assert CliRunner().invoke(main, ["recipe", "vit_b16"]).exit_code == 0
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
