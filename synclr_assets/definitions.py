@@ -49,7 +49,7 @@ def build_definitions(environment: dict[str, str]) -> dg.Definitions:
     return dg.Definitions(
         assets=assets,
         asset_checks=[bucket_files_check()],
-        jobs=[dataset_job(partitions), model_job(partitions)],
+        jobs=[dataset_job(), model_job()],
         resources=resources_of(environment, bank.folder),
         executor=executor_of(environment),
         metadata={

@@ -50,6 +50,7 @@ class SynCLR(LightningModule):
             if explicit_attention and isinstance(module, Attention):
                 module.fused_attn = False  # type: ignore[misc]  # Final for TorchScript alone
         self.optimiser_state: dict[str, Any] | None = None
+        self.step = 0
         self.terms: dict[str, float] = {}
         self.gradient_norm = 0.0
         self.representations = torch.empty(0)
@@ -57,6 +58,7 @@ class SynCLR(LightningModule):
     def training_step(self, batch: StepBatch, batch_idx: int) -> Tensor:
         """The total loss of one step, unweighted: global + local + iBOT (SynCLR 3.3)."""
         recipe, step = self.recipe, batch.step
+        self.step = step
         torch.manual_seed(step_seed(recipe.seed, step, self.global_rank, NETWORK_NOISE))
         crops_generator = step_generator(recipe.seed, step, self.global_rank, CROPS)
         size = recipe.backbone.image_size
@@ -175,12 +177,16 @@ class SynCLR(LightningModule):
         limit = self.recipe.optimiser.gradient_clip_norm or float("inf")
         self.gradient_norm = float(nn.utils.clip_grad_norm_(self.student.parameters(), limit))
 
+    def optimizer_step(self, *arguments: Any, **options: Any) -> None:
+        """The optimiser's step, then the teacher's: callbacks see both done."""
+        super().optimizer_step(*arguments, **options)
+        if self.teacher is not None:
+            self._update_teacher(values_at(self.recipe, self.step).ema_momentum)
+
     @torch.no_grad()
-    def on_train_batch_end(self, outputs: Any, batch: StepBatch, batch_idx: int) -> None:
+    def _update_teacher(self, momentum: float) -> None:
         """Move the teacher towards the student (SynCLR 3.3, EMA)."""
-        if self.teacher is None:
-            return
-        momentum = values_at(self.recipe, batch.step).ema_momentum
+        assert self.teacher is not None
         student = dict(self.student.named_parameters())
         pairs = [(parameter, student[name]) for name, parameter in self.teacher.named_parameters()]
         torch._foreach_lerp_([old for old, _ in pairs], [new.detach() for _, new in pairs], 1 - momentum)

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from synclr_assets.partitions import BankPartitions
-
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
@@ -17,21 +15,19 @@ DATASET_ASSETS = ("concepts", "captions", "enriched_captions", "images", "syncap
 MODEL_ASSETS = ("checkpoint", "linear_probe", "segmentation")
 
 
-def dataset_job(partitions: BankPartitions) -> UnresolvedAssetJobDefinition:
+def dataset_job() -> UnresolvedAssetJobDefinition:
     """Concepts to shards of one bucket."""
     return dg.define_asset_job(
         DATASET_JOB,
         selection=dg.AssetSelection.assets(*DATASET_ASSETS),
-        partitions_def=partitions.buckets,
         description="From a bucket's concepts to its shards.",
     )
 
 
-def model_job(partitions: BankPartitions) -> UnresolvedAssetJobDefinition:
+def model_job() -> UnresolvedAssetJobDefinition:
     """Checkpoint and scores of one slice."""
     return dg.define_asset_job(
         MODEL_JOB,
         selection=dg.AssetSelection.assets(*MODEL_ASSETS),
-        partitions_def=partitions.slices,
         description="Train on a slice's shards and score the encoder.",
     )

@@ -123,8 +123,9 @@ class TrainerResource(dg.ConfigurableResource):
     def recipe_for(self, name: str | None, seed: int | None, steps: int | None) -> Recipe:
         """The named recipe, else the profile's, with what the run changes. Raises ValueError for a bad name."""
         recipe = get_recipe(name or self.recipe)
-        changes = {key: value for key, value in (("seed", seed), ("steps", steps)) if value is not None}
-        return recipe.varied(**changes) if changes else recipe
+        if steps is not None:
+            recipe = recipe.with_steps(steps)
+        return recipe if seed is None else recipe.varied(seed=seed)
 
 
 def resources_of(environment: Mapping[str, str], concept_folder: Path) -> dict[str, Any]:

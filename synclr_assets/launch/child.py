@@ -45,7 +45,8 @@ def _fit(pipes: PipesContext, task: FitTask) -> None:
 
 
 def _evaluate(pipes: PipesContext, task: EvalTask) -> None:
-    from synclr_train.evals.runs import run_linear_probe, run_segmentation
+    from synclr_train.evals.linear_probe import run_linear_probe
+    from synclr_train.evals.segmentation import run_segmentation
 
     run = run_linear_probe if task.kind == "linear_probe" else run_segmentation
     run(

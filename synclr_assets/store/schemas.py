@@ -304,6 +304,7 @@ _SPECS = (
             ("gpu_seconds", REAL, "GPU seconds held"),
             ("size_bytes", LONG, "Bytes written"),
             ("usd", REAL, "Money, where a price is known"),
+            ("run_id", STRING, "Run that did it; null in rows older than this column"),
             ("at", TIME, "When it was recorded"),
         ),
         key=("stage", "bucket", "generation", "position", "model_id"),

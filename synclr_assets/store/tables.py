@@ -118,10 +118,12 @@ class Tables:
     ) -> None:
         """One commit of rows through the given handle. Raises CommitFailedError where the handle is stale."""
         spec = self.spec(name)
+        has_all_columns = len(handle.schema().fields) >= len(spec.columns)
         write_deltalake(
             handle,
             rows.select(spec.schema.names).cast(spec.schema),
             mode="append",
+            schema_mode=None if has_all_columns else "merge",
             writer_properties=_writer_properties(spec),
             commit_properties=CommitProperties(
                 custom_metadata=metadata or {}, app_transactions=list(transactions) or None

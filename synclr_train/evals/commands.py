@@ -101,7 +101,7 @@ def score_table(scores: Sequence[Score]) -> Table:
             text = f"{100 * score.value:.1f}"
             emphasised = f"[bold]{text}[/bold]" if score.value == best else text
             interval = f"{100 * score.ci_low:.1f}-{100 * score.ci_high:.1f}"
-            cells.append(f"{emphasised} [dim]{interval}[/dim]")
+            cells.append(f"{emphasised}\n[dim]{interval}[/dim]")
         table.add_row(metric.replace("_", " "), *cells)
     return table
 

@@ -37,7 +37,8 @@ def mean_recall(matrix: Num[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b"]:
 
 def overall_accuracy(matrix: Num[np.ndarray, "*b k k"]) -> Float[np.ndarray, "*b"]:
     """Share of everything counted that was predicted right (aAcc)."""
-    return _ratio(np.trace(matrix, axis1=-2, axis2=-1), matrix.sum((-2, -1)))
+    hits = np.diagonal(matrix, axis1=-2, axis2=-1).sum(-1)
+    return _ratio(np.asarray(hits), np.asarray(matrix.sum((-2, -1))))
 
 
 def by_name(values: Float[np.ndarray, " k"], class_names: Sequence[str]) -> dict[str, float]:

@@ -58,6 +58,11 @@ class LabelledImages:
         """Test fits on train and chooses on validation; validation does both inside train, test unread."""
         if split == "test":
             return Roles(self.rows["train"], self.rows["validation"], self.rows["test"])
+        if len(self.inner_rows) == 0:
+            raise EvaluationError(
+                f"scoring the validation part of {self.name} needs a class with at least {INNER_SHARE} "
+                "train images to choose constants on: add images or score the test part"
+            )
         outer = np.setdiff1d(self.rows["train"], self.inner_rows)
         return Roles(outer, self.inner_rows, self.rows["validation"])
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from synclr_train.evals.features import RoleFeatures
 from synclr_train.evals.knn import unit_length
 from synclr_train.evals.lbfgs import minimise
-from synclr_train.evals.logistic_regression import principal_coordinates, rounding_scales
+from synclr_train.evals.logistic_regression import gradient_limits, principal_coordinates, rounding_scales
 from synclr_train.evals.scores import EvaluationError
 
 MAX_ITERATIONS = 200
@@ -74,7 +74,7 @@ def fit_episodes(
 
     start = supports.new_zeros(num_episodes, (num_dims + 1) * num_classes)
     _, gradients = objective(start, torch.arange(num_episodes, device=start.device))
-    limits = RELATIVE_TOLERANCE * gradients.norm(dim=1)
+    limits = gradient_limits(gradients, RELATIVE_TOLERANCE)
     minima = minimise(objective, start, gradient_limits=limits, max_iterations=MAX_ITERATIONS)
     return minima.parameters.view(num_episodes, num_dims + 1, num_classes) * scales
 

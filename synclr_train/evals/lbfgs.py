@@ -14,6 +14,8 @@ Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(parameters [a p], problem numbers [a]) -> (values [a], gradients [a p]), for any subset of problems."""
 
 ARMIJO_SLOPE = 1e-4
+ROUNDING = 100
+"""Differences of this many units in the last place of a value are taken for noise."""
 MAX_HALVINGS = 30
 
 
@@ -122,7 +124,7 @@ def _search_line(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Halves each problem's step until it descends enough; one that cannot descend stays where it is."""
     slope = (gradient * direction).sum(1)
-    rounding = 4 * torch.finfo(value.dtype).eps * value.abs()
+    noise = ROUNDING * torch.finfo(value.dtype).eps * value.abs()
     point, new_value, new_gradient = origin.clone(), value.clone(), gradient.clone()
     advanced = torch.zeros(len(problems), dtype=torch.bool, device=origin.device)
     step = torch.ones_like(value)
@@ -132,7 +134,10 @@ def _search_line(
             break
         trial = origin[left] + step[left, None] * direction[left]
         trial_value, trial_gradient = objective(trial, problems[left])
-        enough = trial_value <= value[left] + ARMIJO_SLOPE * step[left] * slope[left] + rounding[left]
+        descended = trial_value <= value[left] + ARMIJO_SLOPE * step[left] * slope[left]
+        # Near a minimum, differences of values drown in rounding and the slope decides (Hager, Zhang 2005).
+        flattened = (trial_gradient * direction[left]).sum(1) <= (2 * ARMIJO_SLOPE - 1) * slope[left]
+        enough = descended | (flattened & (trial_value <= value[left] + noise[left]))
         done = left[enough]
         point[done], new_value[done], new_gradient[done] = (
             trial[enough],

@@ -81,13 +81,19 @@ def fit_logistic(
     minima = minimise(
         objective,
         start,
-        gradient_limits=relative_tolerance * first_gradients.norm(dim=1),
+        gradient_limits=gradient_limits(first_gradients, relative_tolerance),
         max_iterations=max_iterations,
     )
     solution = minima.parameters.view(len(l2_constants), num_dims + 1, num_classes) * scales
     weights = torch.einsum("dr,lrk->ldk", basis, solution[:, :-1])
     biases = solution[:, -1] - torch.einsum("d,ldk->lk", centre, weights)
     return LinearClassifiers(weights, biases, minima.num_iterations, minima.converged)
+
+
+def gradient_limits(first_gradients: Float[Tensor, "l p"], relative_tolerance: float) -> Float[Tensor, " l"]:
+    """Norms below which fits have converged; no less than what rounding leaves of a gradient of size one."""
+    rounding = 10 * torch.finfo(first_gradients.dtype).eps
+    return (relative_tolerance * first_gradients.norm(dim=1)).clamp_min(rounding)
 
 
 def rounding_scales(

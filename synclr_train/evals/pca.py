@@ -36,13 +36,13 @@ class PatchColours:
 def patch_colours(features: Float[Tensor, "n d g g"]) -> PatchColours:
     """One PCA over all patches of all images, then one over those on the foreground side of its first axis.
 
-    What all images share at a position is taken off first: a small encoder's features tell foremost where a patch
-    is. The foreground is the side of zero with fewer patches; no label is used.
+    What all images share at a position is taken off first: a small encoder's features tell foremost where a
+    patch is. The foreground is the smaller side of the first axis, cut in two; no label is used.
     """
     rows = (features - features.mean(0)).permute(0, 2, 3, 1).double()
     components = principal_components(rows.flatten(0, 2), 3).view(*rows.shape[:3], 3)
-    positive = components[..., 0] > 0
-    foreground = positive if float(positive.double().mean()) < 0.5 else ~positive
+    above = components[..., 0] > cut_in_two(components[..., 0].flatten())
+    foreground = above if float(above.double().mean()) < 0.5 else ~above
     own = torch.zeros_like(components)
     if int(foreground.sum()) > 3:
         own[foreground] = _stretch(principal_components(rows[foreground], 3))
@@ -57,6 +57,20 @@ def principal_components(rows: Float[Tensor, "n d"], count: int) -> Float[Tensor
     axes = axes.flip(1)[:, :count]
     largest = axes.gather(0, axes.abs().argmax(0, keepdim=True))
     return centred @ (axes * largest.sign())
+
+
+def cut_in_two(values: Float[Tensor, " n"]) -> float:
+    """The threshold that lies halfway between the means of its two sides (Ridler, Calvard 1978)."""
+    threshold = float(values.mean())
+    for _ in range(100):
+        above = values > threshold
+        if not bool(above.any()):
+            break
+        moved = float(values[above].mean() + values[~above].mean()) / 2
+        if moved == threshold:
+            break
+        threshold = moved
+    return threshold
 
 
 def write_pca_sheet(path: Path, encoder: Encoder, scenes: Scenes) -> None:

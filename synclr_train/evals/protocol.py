@@ -1,6 +1,6 @@
 """What an evaluation did, frozen and fingerprinted: every setting that can move a score.
 
-The defaults were written down before any score was seen, and are the same for a model and its baselines.
+The defaults were settled without a look at any test part, and are the same for a model and its baselines.
 """
 
 import hashlib

@@ -60,8 +60,17 @@ def test_consumption_counts_every_sample(tmp_path, shards, tiny_recipe):
 
 
 def test_it_learns(tmp_path, shards, tiny_recipe):
-    """Captions are told apart: the contrastive term falls far below that of a blind encoder."""
-    recipe = tiny_recipe(steps=120, log_every_steps=20, checkpoint_every_steps=60)
+    """Captions that differ by colour are told apart: the loss falls far below that of a blind encoder."""
+    base = tiny_recipe()
+    still = {"jitter_probability": 0.0, "grey_probability": 0.0, "global_solarize_probabilities": (0.0, 0.0)}
+    recipe = base.varied(
+        augment=base.augment.model_copy(update=still),
+        heads=base.heads.model_copy(update={"hidden_dim": 64, "output_dim": 32}),
+        optimiser=base.optimiser.model_copy(update={"peak_learning_rate": 5e-3}),
+        steps=120,
+        log_every_steps=20,
+        checkpoint_every_steps=60,
+    )
     result = fit(recipe, shards, tmp_path / "run")
     assert result.chance_loss == pytest.approx(math.log(15))
     assert result.final_losses["loss_global"] < 0.6 * result.chance_loss
@@ -149,25 +158,17 @@ def test_nan_stops_with_step_term_and_way_back(tmp_path, shards, tiny_recipe, mo
 def test_poisoned_weights_are_never_saved(tmp_path, shards, tiny_recipe, monkeypatch):
     from synclr_train import method
 
-    honest = method.SynCLR.on_train_batch_end
+    honest = method.SynCLR.optimizer_step
 
-    def poisoned(self, outputs, batch, batch_idx):
-        honest(self, outputs, batch, batch_idx)
-        with torch.no_grad():
-            next(self.student.parameters()).fill_(float("inf"))
+    def poisoned(self, *arguments, **options):
+        honest(self, *arguments, **options)
+        if self.step == 1:
+            with torch.no_grad():
+                next(self.student.parameters()).fill_(float("inf"))
 
-    monkeypatch.setattr(method.SynCLR, "on_train_batch_end", poisoned)
-    monkeypatch.setattr(
-        method.SynCLR, "loss_terms", lambda self, *_: {"global": self.student_sum()}, raising=False
-    )
-    monkeypatch.setattr(
-        method.SynCLR,
-        "student_sum",
-        lambda self: sum(p.nan_to_num(0.0, 0.0, 0.0).sum() for p in self.student.parameters()),
-        raising=False,
-    )
+    monkeypatch.setattr(method.SynCLR, "optimizer_step", poisoned)
     with pytest.raises(NonFiniteLossError, match="weights became NaN or infinite; no checkpoint exists yet"):
-        fit(tiny_recipe(steps=8, checkpoint_every_steps=2), shards, tmp_path / "run")
+        fit(tiny_recipe(checkpoint_every_steps=2), shards, tmp_path / "run")
     assert not (tmp_path / "run" / CHECKPOINT_FILE).exists()
 
 

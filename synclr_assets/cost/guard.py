@@ -1,0 +1,167 @@
+"""Stopping a stage before its next batch would exceed a limit. Reads the ledger's committed rows, writes nothing.
+
+What was spent is counted from the ledger each time, never from memory of this process, so that it is right after a
+kill, a resume and beside other runs. A batch's cost is estimated from the mean of committed ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+import pyarrow.dataset as ds
+
+from synclr_assets.cost.budget import Budget, BudgetExceededError, Costs, Limits
+from synclr_assets.cost.summary import Spent, Totals, captions_of, totals_of
+from synclr_assets.store.tables import Tables
+from synclr_assets.store.transactions import Unit, stage_cursor
+
+_KEYS = ["bucket", "generation", "stage", "run_id", "generator"]
+_BUCKET, _GENERATION, _STAGE, _RUN, _GENERATOR = range(5)
+
+
+class LedgerTotals:
+    """The ledger added up by bucket, generation, stage, run and generator, reading each file once."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._totals: Totals = {}
+        self._read: Set[str] = frozenset()
+
+    def refresh(self) -> Totals:
+        """The totals as of now. Reads files that came since the last call; all of them where some were removed."""
+        dataset = self._tables.snapshot("ledger")
+        if dataset is None:
+            return {}
+        assert isinstance(dataset, ds.FileSystemDataset)
+        fragments = {fragment.path: fragment for fragment in dataset.get_fragments()}
+        if self._read - fragments.keys():
+            self._totals, self._read = {}, frozenset()
+        new = [fragment for path, fragment in fragments.items() if path not in self._read]
+        if new:
+            added = ds.FileSystemDataset(new, dataset.schema, dataset.format, dataset.filesystem)
+            for key, spent in totals_of(added, _KEYS).items():
+                self._totals[key] = self._totals.get(key, Spent()) + spent
+        self._read = fragments.keys()
+        return self._totals
+
+
+class BudgetGuard:
+    """Stands before one stage of one bucket generation of one run."""
+
+    def __init__(
+        self,
+        tables: Tables,
+        unit: Unit,
+        stage: str,
+        run_id: str,
+        budget: Budget | None,
+        generator: str | None = None,
+    ) -> None:
+        """`generator` is the model whose earlier batches on other buckets may stand for the first one here."""
+        self._tables = tables
+        self._unit = unit
+        self._stage = stage
+        self._run_id = run_id
+        self._budget = budget
+        self._generator = generator
+        self._ledger = LedgerTotals(tables)
+
+    def before(self, num_units: int) -> None:
+        """Let a batch of `num_units` cursor values begin, or raise BudgetExceededError in one sentence.
+
+        A cursor value is a caption; a concept at backgrounds, a shard at shards.
+        """
+        if self._budget is None:
+            return
+        scopes = [
+            (scope, limits)
+            for scope, limits in self._budget.scopes(self._unit, self._stage)
+            if limits != Limits()
+        ]
+        if not scopes:
+            return
+        totals = self._ledger.refresh()
+        one = self._cost_of_one(totals)
+        for scope, limits in scopes:
+            spent, batch = self._spent(scope, totals), self._batch(scope, one, num_units)
+            over = limits.exceeded_by(spent, batch)
+            if over is not None:
+                raise BudgetExceededError(self._sentence(scope, over, limits, spent, batch, num_units))
+
+    def _spent(self, scope: str, totals: Totals) -> Costs:
+        if scope == "run":
+            chosen = {key: spent for key, spent in totals.items() if key[_RUN] == (self._run_id or None)}
+        elif scope.startswith("stages."):
+            chosen = {key: spent for key, spent in totals.items() if key[_STAGE] == self._stage}
+        else:
+            mine = (self._unit.bucket, self._unit.generation)
+            chosen = {key: spent for key, spent in totals.items() if (key[_BUCKET], key[_GENERATION]) == mine}
+        counting = self._stage if scope.startswith("stages.") else "captions"
+        captions = sum(captions_of(counting, s.units) for key, s in chosen.items() if key[_STAGE] == counting)
+        total = sum(chosen.values(), Spent())
+        return Costs(total.usd, total.tokens, total.gpu_seconds, total.requests, captions)
+
+    def _batch(self, scope: str, one: Costs, num_units: int) -> Costs:
+        counting = self._stage if scope.startswith("stages.") else "captions"
+        counts = counting == self._stage and captions_of(counting, 1) > 0
+        return Costs(
+            *(None if cost is None else cost * num_units for cost in (one.usd, one.tokens, one.gpu_seconds)),
+            requests=None if one.requests is None else one.requests * num_units,
+            captions=num_units if counts else 0,
+        )
+
+    def _cost_of_one(self, totals: Totals) -> Costs:
+        """Mean of this unit's committed batches; else what the budget expects; else the mean over other units."""
+        of_stage = {key: spent for key, spent in totals.items() if key[_STAGE] == self._stage}
+        mine = (self._unit.bucket, self._unit.generation)
+        spent_here = sum((s for k, s in of_stage.items() if (k[_BUCKET], k[_GENERATION]) == mine), Spent())
+        done_here = stage_cursor(self._tables, self._stage, self._unit)
+        if done_here:
+            return _mean(spent_here, done_here)
+        assert self._budget is not None
+        if self._stage in self._budget.expected:
+            expected = self._budget.expected[self._stage]
+            return Costs(expected.usd, expected.tokens, expected.gpu_seconds, expected.requests)
+        elsewhere = {
+            key: spent
+            for key, spent in of_stage.items()
+            if self._generator in (None, key[_GENERATOR])
+        }
+        units = {Unit(str(key[_BUCKET]), int(str(key[_GENERATION]))) for key in elsewhere}
+        done = sum(stage_cursor(self._tables, self._stage, unit) for unit in units)
+        if not done:
+            return Costs(None, None, None, None)
+        return _mean(sum(elsewhere.values(), Spent()), done)
+
+    def _sentence(
+        self, scope: str, over: str, limits: Limits, spent: Costs, batch: Costs, num_units: int
+    ) -> str:
+        assert self._budget is not None
+        done = stage_cursor(self._tables, self._stage, self._unit)
+        where = f"{self._stage} of {self._unit} stopped at {done} committed"
+        limit, used, cost = getattr(limits, over), getattr(spent, over), getattr(batch, over)
+        if cost is None:
+            return (
+                f"{where}: {self._budget.name} limits {scope}.{over}, but what the first batch costs is not known; "
+                f"write expected.{self._stage}.{over} there, as `synclr quote --json` estimates it."
+            )
+        return (
+            f"{where}: {scope} has spent {_shown(over, used)} of {_shown(over, limit)} and the next {num_units} would "
+            f"cost about {_shown(over, cost)}; raise {scope}.{over} in {self._budget.name} and run it again to "
+            "continue from there."
+        )
+
+
+def _mean(spent: Spent, num_units: int) -> Costs:
+    return Costs(
+        usd=spent.usd / num_units,
+        tokens=spent.tokens / num_units,
+        gpu_seconds=spent.gpu_seconds / num_units,
+        requests=spent.requests / num_units,
+    )
+
+
+def _shown(dimension: str, amount: float) -> str:
+    if dimension == "usd":
+        return f"{amount:.4g} USD"
+    return f"{amount:,.0f} {dimension.replace('gpu_seconds', 'GPU seconds')}".replace(",", " ")

@@ -1,0 +1,118 @@
+"""What the ledger says was spent, added up by asset, bucket, generator or run. Reads it as a stream, judges nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple, dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from synclr_assets.store.store import Store
+from synclr_assets.store.tables import Tables
+from synclr_assets.store.transactions import Unit
+
+COLUMN_OF = {
+    "asset": "stage",
+    "bucket": "bucket",
+    "generation": "generation",
+    "generator": "generator",
+    "run": "run_id",
+}
+"""What spending can be added up by, and the ledger's column for it."""
+ROWS_PER_SUM = 1 << 16
+"""Ledger rows held in memory at once."""
+UNITS_PER_CAPTION = {"captions": 1, "enriched_captions": 1, "images": 4}
+"""Ledger units one caption makes, at the stages that work caption by caption (four views: SynCLR 3.2)."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """A sum over rows of the ledger."""
+
+    batches: int = 0
+    """Rows, each a committed batch."""
+    units: int = 0
+    """Captions, backgrounds, images or shards made."""
+    requests: int = 0
+    """Calls of a generator."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    wall_seconds: float = 0.0
+    gpu_seconds: float = 0.0
+    size_bytes: int = 0
+    usd: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        """Read and written."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
+
+
+SUMS = ("units", "requests", "prompt_tokens", "completion_tokens", "wall_seconds", "gpu_seconds", "size_bytes", "usd")
+Totals = dict[tuple[str | int | None, ...], Spent]
+
+
+def spent_by(tables: Tables, *by: str, where: pc.Expression | None = None) -> Totals:
+    """Spending per value of `by` (names of COLUMN_OF), in the order of the values; one sum for no name.
+
+    Holds ROWS_PER_SUM rows and the result in memory, however long the ledger is. Raises ValueError for an unknown
+    name.
+    """
+    for name in by:
+        if name not in COLUMN_OF:
+            raise ValueError(f"spending cannot be added up by {name!r}: use one of {', '.join(COLUMN_OF)}.")
+    dataset = tables.snapshot("ledger")
+    totals = {} if dataset is None else totals_of(dataset, [COLUMN_OF[name] for name in by], where)
+    return dict(sorted(totals.items(), key=lambda item: tuple(str(value) for value in item[0])))
+
+
+def totals_of(dataset: ds.Dataset, columns: list[str], where: pc.Expression | None = None) -> Totals:
+    """Spending per distinct value of the ledger's columns in a dataset of ledger rows."""
+    totals: Totals = {}
+    wanted = [*((name, "sum") for name in SUMS), ([], "count_all")]
+    for rows in _chunks(dataset.to_batches(columns=[*columns, *SUMS], filter=where)):
+        grouped = rows.group_by(columns).aggregate(wanted)
+        for row in grouped.to_pylist():
+            key = tuple(row[column] for column in columns)
+            added = Spent(row["count_all"], *(row[f"{name}_sum"] or 0 for name in SUMS))
+            totals[key] = totals.get(key, Spent()) + added
+    return totals
+
+
+def ledger_metadata(store: Store, unit: Unit, stage: str) -> dict[str, int | float]:
+    """What one stage of one bucket generation has cost so far, as plain numbers for a UI."""
+    totals = spent_by(store.tables, where=unit.where & (pc.field("stage") == stage))
+    spent = totals.get((), Spent())
+    return {
+        "cost (USD)": round(spent.usd, 6),
+        "tokens read": spent.prompt_tokens,
+        "tokens written": spent.completion_tokens,
+        "requests": spent.requests,
+        "wall time (s)": round(spent.wall_seconds, 3),
+        "GPU time (s)": round(spent.gpu_seconds, 3),
+    }
+
+
+def captions_of(stage: str, units: int) -> float:
+    """Captions that so many ledger units of the stage stand for; none at stages that do not count captions."""
+    per_caption = UNITS_PER_CAPTION.get(stage)
+    return 0.0 if per_caption is None else units / per_caption
+
+
+def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The batches joined into tables of about ROWS_PER_SUM rows: a ledger is many files of one row."""
+    held: list[pa.RecordBatch] = []
+    num_rows = 0
+    for batch in batches:
+        held.append(batch)
+        num_rows += len(batch)
+        if num_rows >= ROWS_PER_SUM:
+            yield pa.Table.from_batches(held)
+            held, num_rows = [], 0
+    if held:
+        yield pa.Table.from_batches(held)
