@@ -3,7 +3,6 @@
 Written whole or not at all; read with `weights_only=True`, so that a file from outside cannot run code.
 """
 
-import io
 import json
 import pickle
 from dataclasses import asdict, dataclass
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from synclr_train.atomic_files import write_atomically
+from synclr_train.atomic_files import replacing
 from synclr_train.shards import Quarantined
 
 CHECKPOINT_FILE = Path("checkpoints") / "last.pt"
@@ -56,9 +55,8 @@ def save_resume_point(point: ResumePoint, out_dir: Path) -> Path:
             {"quarantined": [asdict(each) for each in point.quarantined], "metrics": list(point.metrics)}
         ),
     }
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    write_atomically(path, buffer.getvalue())
+    with replacing(path) as file:
+        torch.save(content, file)
     return path
 
 

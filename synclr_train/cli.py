@@ -85,10 +85,11 @@ def fit(
             task = progress.add_task("training", total=recipe.steps)
 
             def show(event: TrainingEvent) -> None:
-                loss, speed = event.metrics["loss"], event.metrics["images_per_second"]
-                progress.update(
-                    task, completed=event.step, description=f"loss {loss:.3f}, {speed:.0f} images/s"
-                )
+                said = event.message
+                if event.metrics:
+                    loss, speed = event.metrics["loss"], event.metrics["images_per_second"]
+                    said = f"loss {loss:.3f}, {speed:.0f} images/s"
+                progress.update(task, completed=event.step, description=said)
 
             try:
                 result = run_fit(recipe, shards, out_dir, seed=seed, on_event=show)

@@ -38,7 +38,7 @@ class TrainingEvent:
     metrics: Mapping[str, float]
     """The row just measured, by column; empty for a message alone."""
     message: str
-    """One sentence for a person."""
+    """Something out of the ordinary, for a person; empty for a row alone."""
 
 
 class MetricsTable:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from synclr_train.batches import StepBatch
 from synclr_train.checkpointing import CHECKPOINT_FILE, ResumePoint, save_resume_point
@@ -60,7 +61,10 @@ class RunRecorder(Callback):
         return self.seconds_before + self.step_ended - self.started
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clocks."""
+        """Start the clocks; say so when an earlier run is continued."""
+        if self.steps_done and trainer.is_global_zero:
+            message = f"continuing after step {self.steps_done}"
+            self.on_event(TrainingEvent(self.steps_done, self.recipe.steps, {}, message))
         self.started = self.step_ended = time.perf_counter()
 
     def on_train_batch_start(
@@ -92,10 +96,7 @@ class RunRecorder(Callback):
 
     def total_samples(self) -> np.ndarray:
         """Per caption row: how often it was read, over all devices and all parts of the run."""
-        counts = torch.from_numpy(self.samples.copy())
-        if dist.is_available() and dist.is_initialized():
-            dist.all_reduce(counts)
-        return self.samples_before + counts.numpy()
+        return self.samples_before + sum_over_devices(torch.from_numpy(self.samples)).numpy()
 
     def all_quarantined(self) -> tuple[Quarantined, ...]:
         """What was left out, over all devices and all parts of the run, each once."""
@@ -107,7 +108,7 @@ class RunRecorder(Callback):
 
     def _log(self, trainer: Trainer, module: SynCLR, step: int) -> None:
         values, window = values_at(self.recipe, step), self.window
-        row = {"step": float(self.steps_done), **window.means()}
+        row = {"step": float(self.steps_done), **mean_over_devices(window.means())}
         row["learning_rate"], row["weight_decay"] = values.learning_rate, values.weight_decay
         if self.recipe.ema_teacher:
             row["ema_momentum"] = values.ema_momentum
@@ -119,8 +120,7 @@ class RunRecorder(Callback):
         self.window = Window()
         if trainer.is_global_zero:
             self.table.add(row)
-            message = f"step {self.steps_done}/{self.recipe.steps}: loss {row['loss']:.3f}"
-            self.on_event(TrainingEvent(self.steps_done, self.recipe.steps, row, message))
+            self.on_event(TrainingEvent(self.steps_done, self.recipe.steps, row, ""))
         else:
             self.table.rows.append(row)
 
@@ -156,3 +156,19 @@ class RunRecorder(Callback):
             f"training stopped at step {step}: the {term} became NaN or infinite; {way_back}; "
             "lower optimiser.peak_learning_rate or set optimiser.gradient_clip_norm"
         )
+
+
+def mean_over_devices(values: dict[str, float]) -> dict[str, float]:
+    """Each value's mean over all processes; the values themselves when there is one."""
+    summed = sum_over_devices(torch.tensor(list(values.values()), dtype=torch.float64))
+    num_ranks = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    return dict(zip(values, (summed / num_ranks).tolist(), strict=True))
+
+
+def sum_over_devices(tensor: Tensor) -> Tensor:
+    """The sum of a CPU tensor over all processes, again on the CPU."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return tensor
+    summed = tensor.to("cuda" if dist.get_backend() == "nccl" else "cpu", copy=True)
+    dist.all_reduce(summed)
+    return summed.cpu()

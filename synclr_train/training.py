@@ -108,7 +108,8 @@ def fit(
 
     A run that was killed continues from its last resume point to the weights it would have had. `seed`
     replaces the recipe's. Raises ValueError for shards that cannot be used and for an `out_dir` of another
-    run, NonFiniteLossError when a number becomes NaN.
+    run, NonFiniteLossError when a number becomes NaN. With several devices every process calls `fit` with the
+    same arguments (Lightning starts them, or torchrun); the first one writes.
     """
     if seed is not None:
         recipe = recipe.varied(seed=seed)
@@ -130,6 +131,11 @@ def fit(
         _quieten_lightning()
         trainer = build_trainer(recipe, recorder)
         device = trainer.strategy.root_device
+        if trainer.world_size > 1 and device.type == "cpu" and recipe.heads.norm == "batch":
+            raise ValueError(
+                f"recipe {recipe.name!r} shares BatchNorm over its devices, which CPU processes cannot do: "
+                "set devices to 1"
+            )
         bfloat16 = computes_bfloat16(recipe.precision, device)
         torch.manual_seed(recipe.seed)
         module = SynCLR(recipe, uses_bfloat16=bfloat16, explicit_attention=bfloat16 and device.type == "cpu")

@@ -103,7 +103,10 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path, shards, whole_recipe
     with pytest.raises(KilledError):
         fit(recipe, shards, tmp_path / "b", on_event=kill)
     assert not (tmp_path / "b" / "result.json").exists()
-    resumed = fit(recipe, shards, tmp_path / "b")
+    events: list[TrainingEvent] = []
+    resumed = fit(recipe, shards, tmp_path / "b", on_event=events.append)
+    said = [event.message for event in events if event.message]
+    assert said == ([] if kill_after <= 4 else ["continuing after step 4"])
     assert resumed.weights_sha256 == undisturbed.weights_sha256
     assert resumed.samples_per_shard == undisturbed.samples_per_shard
     losses = [[row["loss"] for row in rows_of(tmp_path / name)] for name in "ab"]

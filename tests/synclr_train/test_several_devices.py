@@ -1,0 +1,41 @@
+"""`fit` over two processes: every caption once, one writer, losses averaged."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+
+from synclr_train.training import fit
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from synclr_train.config import Recipe
+from synclr_train.training import fit
+
+if __name__ == "__main__":
+    folder, shards = Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]
+    fit(Recipe.model_validate_json((folder / "recipe.json").read_text()), shards, folder / "run")
+"""
+
+
+def test_two_processes_share_the_captions_of_each_step(tmp_path, shards, whole_recipe):
+    recipe = whole_recipe(devices=2, strategy="ddp", steps=4)
+    (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
+    (tmp_path / "program.py").write_text(PROGRAM)
+    command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path), *map(str, shards)]
+    subprocess.run(command, check=True, timeout=180)
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    alone = fit(whole_recipe(steps=4), shards, tmp_path / "alone")
+    read = {name: each["captions"] for name, each in result["samples_per_shard"].items()}
+    assert read == {name: each.captions for name, each in alone.samples_per_shard.items()}
+    assert len(result["weights_sha256"]) == 64
+    with (tmp_path / "run" / "metrics.csv").open() as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == [2, 4]
+
+
+def test_batch_norm_over_cpu_processes_is_refused(tmp_path, shards, tiny_recipe):
+    with pytest.raises(ValueError, match="shares BatchNorm over its devices"):
+        fit(tiny_recipe(devices=2, strategy="ddp"), shards, tmp_path / "run")
