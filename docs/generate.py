@@ -45,7 +45,9 @@ def tables_page() -> str:
         partitions, key = ", ".join(spec.partition_by), ", ".join(spec.key)
         lines.append(f"Partitioned by {partitions}; key {key}; schema version {spec.schema_version}.\n")
         lines.append("| column | type | meaning |\n| --- | --- | --- |")
-        lines += [f"| {name} | {str(kind).replace('|', '/')} | {about} |" for name, kind, about in spec.columns]
+        lines += [
+            f"| {name} | {str(kind).replace('|', '/')} | {about} |" for name, kind, about in spec.columns
+        ]
         lines.append("")
     return "\n".join(lines)
 
@@ -101,7 +103,11 @@ def tree_faults() -> list[str]:
         depth = len(found["indent"]) // 2
         parents = [*parents[:depth], found["name"].rstrip("/")]
         named.add("/".join(parents))
-    faults = [f"README.md's tree names {path}, which does not exist" for path in sorted(named) if not (ROOT / path).exists()]
+    faults = [
+        f"README.md's tree names {path}, which does not exist"
+        for path in sorted(named)
+        if not (ROOT / path).exists()
+    ]
     packages = [p for top in ("synclr_assets", "synclr_train") for p in (ROOT / top).iterdir()]
     for path in sorted(packages):
         relative = str(path.relative_to(ROOT))

@@ -6,11 +6,17 @@ import sys
 import click
 
 _COMMANDS = {
-    "concepts": ("synclr_assets.commands.concepts", "Read and check the concept bank."),
+    "concepts": ("synclr_assets.commands.concepts", "Begin, read and check the concept bank."),
     "materialize": ("synclr_assets.commands.materialize", "Make the data of a slice, train on it, score it."),
     "demo": ("synclr_assets.commands.demo", "Everything for the shipped concepts, ending in one table."),
     "dev": ("synclr_assets.commands.dev", "Open the Dagster UI on 127.0.0.1."),
-    "lineage": ("synclr_assets.commands.lineage", "What a model or a caption was made from, and what came of it."),
+    "lineage": (
+        "synclr_assets.commands.lineage",
+        "What a model or a caption was made from, and what came of it.",
+    ),
+    "quote": ("synclr_assets.commands.quote", "What a slice will cost, before it is made."),
+    "ledger": ("synclr_assets.commands.ledger", "What was spent, by asset, bucket or generator."),
+    "licences": ("synclr_assets.commands.licences", "Which models data or a model came from, under which terms."),
     "report": ("synclr_assets.commands.report", "Write the report page of a model."),
     "doctor": ("synclr_assets.commands.doctor", "What this machine has and what that allows."),
 }

@@ -45,9 +45,9 @@ def build_definitions(environment: dict[str, str]) -> dg.Definitions:
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
-        assets = list(dg.with_source_code_references(assets))
+        referenced = dg.with_source_code_references(assets)
     return dg.Definitions(
-        assets=assets,
+        assets=referenced,
         asset_checks=[bucket_files_check()],
         jobs=[dataset_job(), model_job()],
         resources=resources_of(environment, bank.folder),

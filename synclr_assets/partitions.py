@@ -20,7 +20,8 @@ class BankPartitions:
 def partitions_of(bank: ConceptBank) -> BankPartitions:
     """Every good bucket and every slice as Dagster's own static partitions, which backfills understand."""
     slices_of = {
-        bucket: {name for name, members in bank.slices.items() if bucket in members} for bucket in bank.buckets
+        bucket: {name for name, members in bank.slices.items() if bucket in members}
+        for bucket in bank.buckets
     }
     return BankPartitions(
         bank=bank,

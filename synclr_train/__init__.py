@@ -1,1 +1,1 @@
-"""tmp"""
+"""The SynCLR trainer: recipes, shards, losses, training, export and evaluations. Knows no orchestrator."""

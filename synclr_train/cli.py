@@ -12,6 +12,7 @@ from typing import Literal
 import click
 import yaml
 
+from synclr_train.cores import share_cores
 from synclr_train.recipes import RECIPES, get_recipe
 
 EVAL_COMMANDS = {"probe": "synclr_train.evals.commands", "segment": "synclr_train.evals.commands"}
@@ -76,6 +77,7 @@ def fit(
         shards = expand_patterns(patterns)
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+        share_cores()
         from synclr_train.metrics import TrainingEvent
         from synclr_train.recorder import NonFiniteLossError
         from synclr_train.training import fit as run_fit

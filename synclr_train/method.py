@@ -44,7 +44,8 @@ class SynCLR(LightningModule):
         self.student = self._build_networks(is_student=True)
         self.teacher = self._build_networks(is_student=False) if recipe.ema_teacher else None
         if self.teacher is not None:
-            self.teacher.load_state_dict(self.student.state_dict(), strict=False)
+            start = self.student.state_dict()
+            self.teacher.load_state_dict({name: start[name] for name in self.teacher.state_dict()})
             self.teacher.requires_grad_(False)
         for module in self.modules():
             if explicit_attention and isinstance(module, Attention):

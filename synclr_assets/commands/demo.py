@@ -15,14 +15,16 @@ from synclr_assets.environment import store_root
 from synclr_assets.provenance.models import models
 from synclr_assets.provenance.scores import scores_of
 from synclr_assets.report.page import write_report
-from synclr_assets.report.scores import comparisons_of, percent, spelled, subjects_of, verdicts
+from synclr_assets.report.scores import comparisons_of, interval, spelled, subjects_of, verdicts
 from synclr_assets.store.store import Store
 
 SLICE = "all"
 
 
 @click.command("demo")
-@click.option("--compare", is_flag=True, help="Also train SimCLR on the same images and steps, and show both.")
+@click.option(
+    "--compare", is_flag=True, help="Also train SimCLR on the same images and steps, and show both."
+)
 def command(compare: bool) -> None:
     """Everything for the shipped concepts, ending in one table."""
     console = Console()
@@ -51,16 +53,21 @@ def score_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """The model beside its baselines, one line per score, in percent with 95 % intervals."""
     comparisons = comparisons_of(rows)
     subjects = subjects_of(comparisons)
-    table = Table(title="Scores on real images, never seen in training (95 % interval)", title_justify="left")
-    table.add_column("data set")
-    table.add_column("metric")
+    table = Table(
+        title="Scores on real images, never seen in training, in % with 95 % intervals", title_justify="left"
+    )
+    table.add_column("data set", no_wrap=True)
+    table.add_column("metric", no_wrap=True)
     for subject in subjects:
-        table.add_column(spelled(subject), justify="right")
+        table.add_column(spelled(subject), justify="right", no_wrap=True)
+    shown = ""
     for comparison in comparisons:
         cells = []
         for subject in subjects:
             scored = comparison.scores.get(subject)
-            interval = f" ({100 * scored.ci_low:.1f} to {100 * scored.ci_high:.1f})" if scored else ""
-            cells.append(f"{percent(scored.value)}{interval}" if scored else "")
-        table.add_row(comparison.dataset, spelled(comparison.metric), *cells)
+            cells.append(f"{100 * scored.value:.1f}\n[dim]{interval(scored)}[/dim]" if scored else "")
+        table.add_row(
+            "" if comparison.dataset == shown else comparison.dataset, spelled(comparison.metric), *cells
+        )
+        shown = comparison.dataset
     return table

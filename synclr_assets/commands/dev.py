@@ -12,7 +12,9 @@ from synclr_assets.launch.instance import prepare_home
 
 @click.command("dev")
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to bind; others can reach 0.0.0.0.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address to bind; others can reach 0.0.0.0."
+)
 def command(port: int, host: str) -> None:
     """Open the Dagster UI on 127.0.0.1."""
     home = prepare_home(dagster_home(os.environ))

@@ -82,7 +82,9 @@ def _gpus() -> Finding:
     answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
     names = [line.strip() for line in answer.stdout.splitlines() if line.strip()]
     if answer.returncode or not names:
-        return Finding("GPU", "nvidia-smi answers with an error", "mend the driver before using the GPU", True)
+        return Finding(
+            "GPU", "nvidia-smi answers with an error", "mend the driver before using the GPU", True
+        )
     return Finding("GPU", "; ".join(names), "training uses it by itself")
 
 
@@ -115,7 +117,9 @@ def _places(environment: Mapping[str, str]) -> list[Finding]:
         existing = existing.parent
     free_gib = shutil.disk_usage(existing).free / GIB
     if not os.access(existing, os.W_OK):
-        store = Finding("store", str(location.folder), "not writable: set SYNCLR_STORE to a folder that is", True)
+        store = Finding(
+            "store", str(location.folder), "not writable: set SYNCLR_STORE to a folder that is", True
+        )
     elif free_gib < MIN_FREE_GIB:
         store = Finding("store", f"{location.folder}, {free_gib:.1f} GiB free", "too full to work", True)
     else:
@@ -132,7 +136,10 @@ def _leftovers(root: Path) -> list[Finding]:
 
 
 def _keys(environment: Mapping[str, str]) -> list[Finding]:
-    return [Finding(key, "set" if environment.get(key) else "not set", "read from the environment only") for key in KEYS]
+    return [
+        Finding(key, "set" if environment.get(key) else "not set", "read from the environment only")
+        for key in KEYS
+    ]
 
 
 def _weights(environment: Mapping[str, str]) -> list[Finding]:
@@ -149,5 +156,7 @@ def _concepts(environment: Mapping[str, str]) -> Finding:
     bank = read_bank(concept_folder(environment))
     found = f"{len(bank.buckets)} buckets in {bank.folder}"
     if bank.problems:
-        return Finding("concepts", f"{found}, {len(bank.problems)} problems", "see `synclr concepts check`", True)
+        return Finding(
+            "concepts", f"{found}, {len(bank.problems)} problems", "see `synclr concepts check`", True
+        )
     return Finding("concepts", found, "every file is usable")

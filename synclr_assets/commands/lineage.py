@@ -37,7 +37,9 @@ def open_store(root: str | None) -> Store:
 @command.command("model")
 @click.argument("model_id", required=False)
 @click.option("--captions", "show", type=click.IntRange(0), default=0, help="Also list this many captions.")
-@click.option("--export", type=click.Path(path_type=Path), help="Write all captions to a .csv or .parquet file.")
+@click.option(
+    "--export", type=click.Path(path_type=Path), help="Write all captions to a .csv or .parquet file."
+)
 @STORE_OPTION
 def model_command(model_id: str | None, show: int, export: Path | None, root: str | None) -> None:
     """Everything MODEL_ID (an id or its beginning) was made from; without it, the known models."""
@@ -78,7 +80,9 @@ def export_captions(store: Store, model: dict[str, object], path: Path) -> int:
         writer.write_batch(batch)
         num_rows += batch.num_rows
     if writer is None:
-        raise click.UsageError(f"Model {model['model_id']} has no captions in this store: nothing was written.")
+        raise click.UsageError(
+            f"Model {model['model_id']} has no captions in this store: nothing was written."
+        )
     writer.close()
     partial.replace(path)
     return num_rows
@@ -98,11 +102,22 @@ def _print_models(console: Console, store: Store) -> None:
 def _print_model(console: Console, lineage: ModelLineage) -> None:
     model = lineage.model
     console.print(f"[bold]model {model['model_id']}[/bold]")
-    for name in ("slice", "recipe", "recipe_fingerprint", "seed", "steps", "code_version", "weights_sha256", "device"):
+    for name in (
+        "slice",
+        "recipe",
+        "recipe_fingerprint",
+        "seed",
+        "steps",
+        "code_version",
+        "weights_sha256",
+        "device",
+    ):
         console.print(f"  {name:<20}{model[name]}")
     versions = ", ".join(f"{entry['table']} {entry['version']}" for entry in model["table_versions"])
     console.print(f"  {'table versions':<20}{versions}")
-    table = Table("bucket", "gen", "captions", "read", "captioner", "image sampler", "shards (sha256)", title="inputs")
+    table = Table(
+        "bucket", "gen", "captions", "read", "captioner", "image sampler", "shards (sha256)", title="inputs"
+    )
     for unit in lineage.units:
         table.add_row(
             unit.unit.bucket,
@@ -119,7 +134,9 @@ def _print_model(console: Console, lineage: ModelLineage) -> None:
 
 
 def _scores_table(scores: list[dict[str, object]]) -> Table:
-    table = Table("dataset", "metric", "subject", "value", "95 % interval", "split", "protocol", title="scores")
+    table = Table(
+        "dataset", "metric", "subject", "value", "95 % interval", "split", "protocol", title="scores"
+    )
     for score in scores:
         table.add_row(
             str(score["dataset"]),
@@ -138,7 +155,12 @@ def _print_captions(console: Console, store: Store, model: dict[str, object], sh
     for batch in captions_of_model(store, model):
         for row in batch.slice(0, show - table.row_count).to_pylist():
             table.add_row(
-                row["caption_id"], row["bucket"], row["template"], row["concept"], row["text"], f"{row['epochs']:.2f}"
+                row["caption_id"],
+                row["bucket"],
+                row["template"],
+                row["concept"],
+                row["text"],
+                f"{row['epochs']:.2f}",
             )
         if table.row_count >= show:
             break
@@ -156,7 +178,9 @@ def _print_caption(console: Console, lineage: CaptionLineage) -> None:
         console.print(f"  {'written by':<20}{written}, {caption['attempts']} attempts", markup=False)
     if lineage.quarantine is not None:
         lost = lineage.quarantine
-        console.print(f"  {'quarantined at':<20}{lost['stage']}: {lost['reason']} ({lost['detail']})", markup=False)
+        console.print(
+            f"  {'quarantined at':<20}{lost['stage']}: {lost['reason']} ({lost['detail']})", markup=False
+        )
     if lineage.images:
         table = Table("view", "seed", "reseeds", "size", "sha256", "drawn by", title="images")
         for image in lineage.images:
@@ -169,11 +193,11 @@ def _print_caption(console: Console, lineage: CaptionLineage) -> None:
         console.print(f"shard {lineage.shard['key']} at byte {lineage.shard['offset_bytes']}, ", end="")
         console.print(f"sha256 {lineage.shard['sha256'][:16]}")
     for model in lineage.models:
-        console.print(f"model {model['model_id']} ({model['recipe']}, {model['epochs']:.1f} epochs of the shard)")
+        console.print(
+            f"model {model['model_id']} ({model['recipe']}, {model['epochs']:.1f} epochs of the shard)"
+        )
         for score in model["scores"]:
             if not score["is_baseline"]:
                 console.print(f"  {score['dataset']} {score['metric']}: {score['value']:.3f}")
     if not lineage.models:
         console.print("No recorded model read it.")
-
-

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Mapping
 
 import click
 from rich.console import Console
@@ -13,13 +14,21 @@ from synclr_assets.store.errors import StoreError
 
 @click.command("materialize")
 @click.argument("slice_name", metavar="SLICE", default="all")
-@click.option("--generation", type=click.IntRange(0), help="Work on this generation; the next number opens it.")
-@click.option("--only", type=click.Choice(["dataset", "model"]), help="Stop before training, or only train and score.")
+@click.option(
+    "--generation", type=click.IntRange(0), help="Work on this generation; the next number opens it."
+)
+@click.option(
+    "--only", type=click.Choice(["dataset", "model"]), help="Stop before training, or only train and score."
+)
 @click.option("--recipe", help="Recipe to train; default the profile's.")
 @click.option("--seed", type=click.IntRange(0), help="Seed of training; default the recipe's.")
 @click.option("--steps", type=click.IntRange(1), help="Optimiser steps; default the recipe's.")
 @click.option(
-    "--split", type=click.Choice(["validation", "test"]), default="test", show_default=True, help="Part to score."
+    "--split",
+    type=click.Choice(["validation", "test"]),
+    default="test",
+    show_default=True,
+    help="Part to score.",
 )
 def command(
     slice_name: str,
@@ -32,7 +41,9 @@ def command(
 ) -> None:
     """Make the data of SLICE (a bucket, a named slice or all), train on it, score it."""
     checkpoint = {
-        name: value for name, value in (("recipe", recipe), ("seed", seed), ("steps", steps)) if value is not None
+        name: value
+        for name, value in (("recipe", recipe), ("seed", seed), ("steps", steps))
+        if value is not None
     }
     materialize(
         Console(),
@@ -52,7 +63,7 @@ def materialize(
     generation: int | None = None,
     with_dataset: bool = True,
     with_model: bool = True,
-    checkpoint: dict[str, object] | None = None,
+    checkpoint: Mapping[str, object] | None = None,
     split: str = "test",
 ) -> None:
     """One run per bucket, then one for the model, with progress. Raises StoreError, RunFailedError."""
@@ -78,7 +89,9 @@ def buckets_of(slice_name: str) -> tuple[str, ...]:
     if slice_name not in bank.slices:
         known = ", ".join(bank.slices)
         problems = " ".join(problem.sentence for problem in bank.problems)
-        raise StoreError(f"{slice_name!r} is no slice of {bank.folder}: choose one of {known}. {problems}".strip())
+        raise StoreError(
+            f"{slice_name!r} is no slice of {bank.folder}: choose one of {known}. {problems}".strip()
+        )
     buckets = bank.slices[slice_name]
     if not buckets:
         problems = " ".join(problem.sentence for problem in bank.problems)

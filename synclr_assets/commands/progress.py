@@ -7,7 +7,14 @@ from typing import Self
 
 import dagster as dg
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 _DONE_OF_TOTAL = re.compile(r"\b(\d+) of (\d+)\b(.*)")
 _SHOWN_FACTS = (
@@ -77,7 +84,9 @@ class RunProgress:
 
     def _materialized(self, event: dg.DagsterEvent) -> None:
         materialization = event.step_materialization_data.materialization
-        facts = {name: value.value for name, value in materialization.metadata.items() if name in _SHOWN_FACTS}
+        facts = {
+            name: value.value for name, value in materialization.metadata.items() if name in _SHOWN_FACTS
+        }
         shown = ", ".join(f"{name} {_short(facts[name])}" for name in _SHOWN_FACTS if name in facts)
         name = materialization.asset_key.to_user_string()
         seconds = time.monotonic() - self._started

@@ -13,7 +13,9 @@ DEFAULT_FOLDER = Path(".synclr/reports")
 
 @click.command("report")
 @click.argument("model_id")
-@click.option("--out", type=click.Path(path_type=Path), help="File to write; default .synclr/reports/<model>.html.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="File to write; default .synclr/reports/<model>.html."
+)
 @STORE_OPTION
 def command(model_id: str, out: Path | None, root: str | None) -> None:
     """Write one self-contained HTML page about MODEL_ID (an id or its beginning)."""

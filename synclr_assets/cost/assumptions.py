@@ -5,7 +5,7 @@ Holds no speed of any machine and no price of any provider: those are measured o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from statistics import fmean
 
 import numpy as np
@@ -13,14 +13,14 @@ import numpy as np
 from synclr_assets.cost.rates import Basis, Figure, Figures, known, number
 from synclr_assets.stages.images import ImageSettings
 from synclr_assets.synthesis.identity import TEMPLATES, digest_hex, draw
-from synclr_assets.synthesis.image_samplers import ImageSamplerSettings
+from synclr_assets.synthesis.image_samplers import DIFFUSERS_SIZE_PX, REHEARSAL_SIZE_PX, ImageSamplerSettings
 from synclr_assets.synthesis.prompts import ARROW, PromptSet
 from synclr_train.recipes import Recipe
 
 PROMPTS_COUNTED = 48
 """Prompts rendered per template to take their mean length."""
 JPEG_BITS_PER_PIXEL = ((75, 1.58), (85, 2.14), (90, 2.72), (95, 3.98))
-"""(quality, bits per pixel) of 4:4:4 JPEGs of scikit-learn's two sample photographs, cropped and resized to 512 px."""
+"""(quality, bits per pixel) of 4:4:4 JPEGs of scikit-learn's two sample photographs at 512 px."""
 PROBE_EPOCH_IMAGES = 1_281_167
 PROBE_EPOCHS = 90
 """ImageNet's training images and the passes of its linear probe (SynCLR App. B)."""
@@ -30,7 +30,9 @@ MINIATURE_IMAGES = 1797
 """Digits of the rehearsal's two evaluations, read once each."""
 
 
-def assumed_figures(prompts: PromptSet, recipe: Recipe, given: Figures) -> dict[str, Figure]:
+def assumed_figures(
+    prompts: PromptSet, recipe: Recipe, sampler: ImageSamplerSettings, given: Figures
+) -> dict[str, Figure]:
     """Every figure that can be counted or assumed, given those that others were derived from."""
     figures: dict[str, Figure] = {}
 
@@ -38,7 +40,7 @@ def assumed_figures(prompts: PromptSet, recipe: Recipe, given: Figures) -> dict[
         figures[place] = Figure(value, basis, because)
 
     for section in ("captioner", "backgrounds", "images", "training"):
-        assume(f"{section}.on", "cpu", "the rehearsal profile's; give gpu or api for another")
+        assume(f"{section}.runs_on", "cpu", "where the rehearsal runs")
         assume(f"{section}.workers", 1, "one at a time")
     assume("captioner.attempts_per_caption", 1.05, "one draw in twenty fails a check")
     assume("captioner.characters_per_token", 4.0, "English under byte-pair tokenizers")
@@ -47,12 +49,16 @@ def assumed_figures(prompts: PromptSet, recipe: Recipe, given: Figures) -> dict[
         reason = f"{because}, {length:.0f} characters at {characters_per_token:g} per token"
         assume(place, length / characters_per_token, reason)
     assume("captioner.row_bytes", 250, "compressed rows of captions and enriched_captions, per caption")
-    assume("backgrounds.attempts_per_list", 1.05, "one list in twenty fails its checks")
+    if (figures | dict(given))["backgrounds.runs_on"].value == "cpu":
+        assume("backgrounds.attempts_per_list", 1.0, "a dictionary needs no second try")
+        assume("backgrounds.lists_per_second", 1000, "looking up a dictionary")
+    else:
+        assume("backgrounds.attempts_per_list", 1.05, "one list in twenty fails its checks")
     assume("backgrounds.backgrounds_per_list", 100, "as the paper asked for (SynCLR 3.1)")
     assume("backgrounds.prompt_tokens_per_list", 200, "instructions, the concept and the form of the answer")
     assume("backgrounds.completion_tokens_per_background", 8, "a phrase of a few words, quoted and separated")
     assume("images.draws_per_image", 1.01, "one image in a hundred fails a check and is drawn again")
-    _image_figures(figures, given)
+    _image_figures(figures, sampler, given)
     assume("packing.workers", 1, "one at a time")
     assume("packing.record_bytes", 1000, "caption and provenance of one sample")
     _training_figures(figures, recipe, given)
@@ -94,9 +100,12 @@ def _rendered(prompts: PromptSet, template: str, number: int) -> str:
     ).prompt
 
 
-def _image_figures(figures: dict[str, Figure], given: Figures) -> None:
-    figures["images.size_px"] = Figure(ImageSamplerSettings().size_px, "assumed", "the rehearsal sampler's size")
-    figures["images.jpeg_quality"] = Figure(ImageSettings().jpeg_quality, "assumed", "the images stage's default")
+def _image_figures(figures: dict[str, Figure], sampler: ImageSamplerSettings, given: Figures) -> None:
+    default_px = REHEARSAL_SIZE_PX if sampler.kind == "rehearsal" else DIFFUSERS_SIZE_PX
+    figures["images.size_px"] = Figure(
+        sampler.size_px or default_px, "counted", f"the {sampler.kind} sampler's size"
+    )
+    figures["images.jpeg_quality"] = Figure(ImageSettings().quality, "assumed", "the images stage's default")
     both = figures | dict(given)
     size_px, quality = known(both, "images.size_px"), known(both, "images.jpeg_quality")
     because = f"photographs of {size_px:g} px at JPEG quality {quality:g}; drawings differ"
@@ -109,12 +118,12 @@ def _training_figures(figures: dict[str, Figure], recipe: Recipe, given: Figures
     figures["training.steps"] = Figure(recipe.steps, "counted", f"recipe {name}")
     figures["training.images_per_step"] = Figure(recipe.batch.num_images, "counted", f"recipe {name}")
     parameters = encoder_parameters(recipe)
-    because = f"{parameters / 1e6:.0f} million encoder weights of 4 bytes"
+    because = f"{parameters / 1e6:.3g} million encoder weights of 4 bytes"
     figures["training.encoder_bytes"] = Figure(4.0 * parameters, "counted", because)
     figures["training.forwards_per_image"] = Figure(
         training_forwards(recipe),
         "counted",
-        f"tokens of all crops, backward as two forwards, over those of one {recipe.backbone.image_size} px image",
+        f"tokens of all crops, a backward as two forwards, over a {recipe.backbone.image_size} px image's",
     )
     is_miniature = name.startswith("rehearsal")
     probe = MINIATURE_IMAGES if is_miniature else PROBE_EPOCH_IMAGES * PROBE_EPOCHS
@@ -155,8 +164,3 @@ def layered(*layers: Mapping[str, Figure]) -> dict[str, Figure]:
     for layer in layers:
         merged |= layer
     return merged
-
-
-def unknown_places(figures: Figures, places: Sequence[str]) -> tuple[str, ...]:
-    """Those of the places that no layer knows."""
-    return tuple(place for place in places if place not in figures)

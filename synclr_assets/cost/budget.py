@@ -10,9 +10,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from synclr_assets.cost.settings_files import SettingsFileError, read_settings
 from synclr_assets.store.transactions import Unit
 
 BUDGETS_VARIABLE = "SYNCLR_BUDGETS"
@@ -20,10 +20,6 @@ STAGES = ("captions", "backgrounds", "enriched_captions", "images", "shards")
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 ROUNDING = 1e-9
 """Share of a limit that sums of floating-point costs may be off by."""
-
-
-class BudgetFileError(ValueError):
-    """A budget file that cannot be used; one sentence."""
 
 
 class BudgetExceededError(ValueError):
@@ -63,7 +59,7 @@ class Limits(BaseModel):
     """Captions made."""
 
     def exceeded_by(self, spent: Costs, next_batch: Costs) -> str | None:
-        """The first limited amount that the next batch would bring beyond its limit, or whose cost is unknown."""
+        """The first amount that the next batch would bring beyond its limit, or whose cost is unknown."""
         for name in DIMENSIONS:
             limit, cost, used = getattr(self, name), getattr(next_batch, name), getattr(spent, name)
             if limit is None:
@@ -74,7 +70,7 @@ class Limits(BaseModel):
 
 
 class Expected(BaseModel):
-    """What one caption (one concept at backgrounds, one shard at shards) costs before anything was committed."""
+    """What one caption (concept at backgrounds, shard at shards) costs before anything was committed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -120,50 +116,31 @@ class Budget(BaseModel):
         else:
             yield "each_bucket", self.each_bucket
 
-    def allows(self, spent: Mapping[str, Costs], next_batch: Mapping[str, Costs], unit: Unit, stage: str) -> bool:
-        """Whether the next batch keeps within every limit; spending and batch by scope, as `scopes` names them."""
+    def allows(
+        self, spent: Mapping[str, Costs], next_batch: Mapping[str, Costs], unit: Unit, stage: str
+    ) -> bool:
+        """Whether the next batch keeps within every limit. Both costs are given by scope, as in `scopes`."""
         return all(
-            limits.exceeded_by(spent[scope], next_batch[scope]) is None for scope, limits in self.scopes(unit, stage)
+            limits.exceeded_by(spent[scope], next_batch[scope]) is None
+            for scope, limits in self.scopes(unit, stage)
         )
 
 
 def read_budget(path: Path) -> Budget:
-    """Read a budget file. Raises BudgetFileError in one sentence."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BudgetFileError(f"{path}: the budget cannot be read ({error}); name a UTF-8 YAML file.") from error
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise BudgetFileError(f"{path}: this is not valid YAML ({reason}); correct that line.") from error
-    if content is None:
-        content = {}
-    if not isinstance(content, dict):
-        raise BudgetFileError(f"{path}: a budget holds keys such as `run: {{usd: 20}}`; write it so.")
-    try:
-        budget = Budget.model_validate(content)
-    except ValidationError as error:
-        raise BudgetFileError(f"{path}, {first_fault(error)}") from error
+    """Read a budget file. Raises SettingsFileError in one sentence."""
+    budget = read_settings(path, Budget, "run: {usd: 20}")
     for field in ("stages", "expected"):
         for stage in getattr(budget, field):
             if stage not in STAGES:
                 known = ", ".join(STAGES)
-                raise BudgetFileError(f"{path}, {field}: {stage!r} is no stage that is limited; use one of {known}.")
+                raise SettingsFileError(
+                    f"{path}, {field}: {stage!r} is no stage to limit; use one of {known}."
+                )
     budget._path = path
     return budget
 
 
 def budget_of(environment: Mapping[str, str]) -> Budget | None:
-    """The budget that SYNCLR_BUDGETS names; None where it is not set. Raises BudgetFileError."""
+    """The budget that SYNCLR_BUDGETS names; None where it is not set. Raises SettingsFileError."""
     path = environment.get(BUDGETS_VARIABLE)
     return read_budget(Path(path)) if path else None
-
-
-def first_fault(error: ValidationError) -> str:
-    """The first fault that pydantic found in a file, as the end of one sentence: field, fault, mend."""
-    fault = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in fault["loc"]) or "the file"
-    if fault["type"] == "extra_forbidden":
-        return f"{place}: this is no key of the file; remove it or correct its spelling."
-    message = fault["msg"][:1].lower() + fault["msg"][1:]
-    return f"{place}: {message}, not {fault['input']!r:.60}; correct it."

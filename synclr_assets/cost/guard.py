@@ -1,7 +1,8 @@
-"""Stopping a stage before its next batch would exceed a limit. Reads the ledger's committed rows, writes nothing.
+"""Stopping a stage before its next batch would exceed a limit. Reads the ledger, writes nothing.
 
-What was spent is counted from the ledger each time, never from memory of this process, so that it is right after a
-kill, a resume and beside other runs. A batch's cost is estimated from the mean of committed ones.
+What was spent is counted from the ledger's committed rows each time, never from memory of this process, so
+that it is right after a kill, a resume and beside other runs. A batch's cost is estimated from the mean of
+committed ones.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class LedgerTotals:
         self._read: Set[str] = frozenset()
 
     def refresh(self) -> Totals:
-        """The totals as of now. Reads files that came since the last call; all of them where some were removed."""
+        """The totals as of now. Reads files that are new since the last call; all where some were removed."""
         dataset = self._tables.snapshot("ledger")
         if dataset is None:
             return {}
@@ -57,7 +58,7 @@ class BudgetGuard:
         budget: Budget | None,
         generator: str | None = None,
     ) -> None:
-        """`generator` is the model whose earlier batches on other buckets may stand for the first one here."""
+        """`generator` is the model whose batches on other buckets may stand for the first one here."""
         self._tables = tables
         self._unit = unit
         self._stage = stage
@@ -65,11 +66,14 @@ class BudgetGuard:
         self._budget = budget
         self._generator = generator
         self._ledger = LedgerTotals(tables)
+        self._allowed_end: int | None = None
+        """Cursor that the stage reaches once everything let through so far is committed."""
 
     def before(self, num_units: int) -> None:
         """Let a batch of `num_units` cursor values begin, or raise BudgetExceededError in one sentence.
 
-        A cursor value is a caption; a concept at backgrounds, a shard at shards.
+        A cursor value is a caption; a concept at backgrounds, a shard at shards. Batches let through that are
+        not committed yet, as in a stage that commits while it draws, are counted at the estimate.
         """
         if self._budget is None:
             return
@@ -81,12 +85,15 @@ class BudgetGuard:
         if not scopes:
             return
         totals = self._ledger.refresh()
+        done = stage_cursor(self._tables, self._stage, self._unit)
+        end = max(done, self._allowed_end or 0) + num_units
         one = self._cost_of_one(totals)
         for scope, limits in scopes:
-            spent, batch = self._spent(scope, totals), self._batch(scope, one, num_units)
+            spent, batch = self._spent(scope, totals), self._batch(scope, one, end - done)
             over = limits.exceeded_by(spent, batch)
             if over is not None:
-                raise BudgetExceededError(self._sentence(scope, over, limits, spent, batch, num_units))
+                raise BudgetExceededError(self._sentence(scope, over, limits, spent, batch, end - done))
+        self._allowed_end = end
 
     def _spent(self, scope: str, totals: Totals) -> Costs:
         if scope == "run":
@@ -104,14 +111,20 @@ class BudgetGuard:
     def _batch(self, scope: str, one: Costs, num_units: int) -> Costs:
         counting = self._stage if scope.startswith("stages.") else "captions"
         counts = counting == self._stage and captions_of(counting, 1) > 0
+
+        def times(cost: float | None) -> float | None:
+            return None if cost is None else cost * num_units
+
         return Costs(
-            *(None if cost is None else cost * num_units for cost in (one.usd, one.tokens, one.gpu_seconds)),
-            requests=None if one.requests is None else one.requests * num_units,
+            usd=times(one.usd),
+            tokens=times(one.tokens),
+            gpu_seconds=times(one.gpu_seconds),
+            requests=times(one.requests),
             captions=num_units if counts else 0,
         )
 
     def _cost_of_one(self, totals: Totals) -> Costs:
-        """Mean of this unit's committed batches; else what the budget expects; else the mean over other units."""
+        """Mean of the unit's committed batches; else what the budget expects; else other units' mean."""
         of_stage = {key: spent for key, spent in totals.items() if key[_STAGE] == self._stage}
         mine = (self._unit.bucket, self._unit.generation)
         spent_here = sum((s for k, s in of_stage.items() if (k[_BUCKET], k[_GENERATION]) == mine), Spent())
@@ -123,9 +136,7 @@ class BudgetGuard:
             expected = self._budget.expected[self._stage]
             return Costs(expected.usd, expected.tokens, expected.gpu_seconds, expected.requests)
         elsewhere = {
-            key: spent
-            for key, spent in of_stage.items()
-            if self._generator in (None, key[_GENERATOR])
+            key: spent for key, spent in of_stage.items() if self._generator in (None, key[_GENERATOR])
         }
         units = {Unit(str(key[_BUCKET]), int(str(key[_GENERATION]))) for key in elsewhere}
         done = sum(stage_cursor(self._tables, self._stage, unit) for unit in units)
@@ -142,13 +153,13 @@ class BudgetGuard:
         limit, used, cost = getattr(limits, over), getattr(spent, over), getattr(batch, over)
         if cost is None:
             return (
-                f"{where}: {self._budget.name} limits {scope}.{over}, but what the first batch costs is not known; "
-                f"write expected.{self._stage}.{over} there, as `synclr quote --json` estimates it."
+                f"{where}: {self._budget.name} limits {scope}.{over}, but what the first batch costs is "
+                f"not known; write expected.{self._stage}.{over} there (`synclr quote --json` estimates it)."
             )
         return (
-            f"{where}: {scope} has spent {_shown(over, used)} of {_shown(over, limit)} and the next {num_units} would "
-            f"cost about {_shown(over, cost)}; raise {scope}.{over} in {self._budget.name} and run it again to "
-            "continue from there."
+            f"{where}: {scope} has spent {_shown(over, used)} of {_shown(over, limit)} and the next "
+            f"{num_units} would cost about {_shown(over, cost)}; raise {scope}.{over} in {self._budget.name} "
+            "and run it again to continue from there."
         )
 
 

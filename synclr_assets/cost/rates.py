@@ -1,6 +1,6 @@
-"""Rates and prices as a user gives them in a YAML file, and as figures that say where each one comes from.
+"""Rates and prices as a user gives them in a YAML file, and as figures that say where they come from.
 
-A figure is given (the file), measured (a probe, the ledger), counted (the bank, the prompt set, the recipe) or
+A figure is given (the file), measured (a probe, the ledger), counted (the bank, the prompts, the recipe) or
 assumed. What nobody knows is absent, and is never replaced by a guess.
 """
 
@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from synclr_assets.cost.budget import first_fault
+from synclr_assets.cost.settings_files import read_settings
 from synclr_assets.synthesis.backgrounds import BackgroundSettings
 from synclr_assets.synthesis.captioners import CaptionerSettings
 from synclr_assets.synthesis.image_samplers import ImageSamplerSettings
@@ -25,10 +24,6 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 AtLeastOne = Annotated[float, Field(ge=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
-
-
-class RatesFileError(ValueError):
-    """A rates file that cannot be used; one sentence."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +54,7 @@ class TokensByTemplate(_Section):
 class CaptionerRates(_Section):
     """The language model of captions and enriched_captions."""
 
-    on: Place | None = None
+    runs_on: Place | None = None
     """Where it runs: `gpu` and `cpu` cost hours, `api` costs tokens."""
     model: str | None = None
     """Model id, as the ledger knows it."""
@@ -84,7 +79,7 @@ class CaptionerRates(_Section):
 class BackgroundRates(_Section):
     """The writer of plausible backgrounds."""
 
-    on: Place | None = None
+    runs_on: Place | None = None
     """Where it runs; dictionaries are `cpu`."""
     model: str | None = None
     """Model id, as the ledger knows it."""
@@ -109,7 +104,7 @@ class BackgroundRates(_Section):
 class ImageRates(_Section):
     """The text-to-image model."""
 
-    on: Place | None = None
+    runs_on: Place | None = None
     """Where it runs."""
     model: str | None = None
     """Model id, as the ledger knows it."""
@@ -141,7 +136,7 @@ class PackingRates(_Section):
 class TrainingRates(_Section):
     """The trainer."""
 
-    on: Place | None = None
+    runs_on: Place | None = None
     """Where it runs."""
     recipe: str | None = None
     """Name of a recipe of synclr_train."""
@@ -195,26 +190,34 @@ class Rates(_Section):
 
 
 def read_rates(path: Path) -> Rates:
-    """Read a rates file. Raises RatesFileError in one sentence."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RatesFileError(f"{path}: the rates cannot be read ({error}); name a UTF-8 YAML file.") from error
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise RatesFileError(f"{path}: this is not valid YAML ({reason}); correct that line.") from error
-    if not isinstance(content, dict):
-        raise RatesFileError(f"{path}: rates are keys such as `prices: {{usd_per_gpu_hour: 2}}`; write it so.")
-    try:
-        return Rates.model_validate(content)
-    except ValidationError as error:
-        raise RatesFileError(f"{path}, {first_fault(error)}") from error
+    """Read a rates file. Raises SettingsFileError in one sentence."""
+    return read_settings(path, Rates, "prices: {usd_per_gpu_hour: 2}")
 
 
 def given_figures(rates: Rates, name: str) -> dict[str, Figure]:
     """Every rate that the file gives, by its dotted place in the file."""
     tree = rates.model_dump(exclude_none=True, exclude={"generators"})
     return {place: Figure(value, "given", name) for place, value in _leaves(tree, "")}
+
+
+def generator_figures(generators: Generators) -> dict[str, Figure]:
+    """What the settings of generators behind a server say about place, model, parallelism and prices."""
+    figures: dict[str, Figure] = {}
+    servers = {"captioner": generators.captioner.openai, "backgrounds": generators.backgrounds.openai}
+    for section, server in servers.items():
+        if server is None:
+            continue
+        factor = server.batch_price_factor if server.use_batch_api else 1.0
+        said: dict[str, float | str] = {
+            "runs_on": "api",
+            "model": server.model,
+            "workers": server.max_concurrency,
+            "usd_per_million_prompt_tokens": server.usd_per_million_prompt_tokens * factor,
+            "usd_per_million_completion_tokens": server.usd_per_million_completion_tokens * factor,
+        }
+        for name, value in said.items():
+            figures[f"{section}.{name}"] = Figure(value, "given", f"generators.{section}.openai")
+    return figures
 
 
 def number(figures: Figures, place: str) -> float | None:

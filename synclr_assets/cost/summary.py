@@ -1,4 +1,4 @@
-"""What the ledger says was spent, added up by asset, bucket, generator or run. Reads it as a stream, judges nothing."""
+"""What the ledger says was spent, added up by asset, bucket, generator or run. Reads it as a stream."""
 
 from __future__ import annotations
 
@@ -53,15 +53,24 @@ class Spent:
         return Spent(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
-SUMS = ("units", "requests", "prompt_tokens", "completion_tokens", "wall_seconds", "gpu_seconds", "size_bytes", "usd")
+SUMS = (
+    "units",
+    "requests",
+    "prompt_tokens",
+    "completion_tokens",
+    "wall_seconds",
+    "gpu_seconds",
+    "size_bytes",
+    "usd",
+)
 Totals = dict[tuple[str | int | None, ...], Spent]
 
 
 def spent_by(tables: Tables, *by: str, where: pc.Expression | None = None) -> Totals:
     """Spending per value of `by` (names of COLUMN_OF), in the order of the values; one sum for no name.
 
-    Holds ROWS_PER_SUM rows and the result in memory, however long the ledger is. Raises ValueError for an unknown
-    name.
+    Holds ROWS_PER_SUM rows and the result in memory, however long the ledger is. Raises ValueError for an
+    unknown name.
     """
     for name in by:
         if name not in COLUMN_OF:
@@ -75,7 +84,14 @@ def totals_of(dataset: ds.Dataset, columns: list[str], where: pc.Expression | No
     """Spending per distinct value of the ledger's columns in a dataset of ledger rows."""
     totals: Totals = {}
     wanted = [*((name, "sum") for name in SUMS), ([], "count_all")]
-    for rows in _chunks(dataset.to_batches(columns=[*columns, *SUMS], filter=where)):
+    scanner = dataset.scanner(
+        columns=[*columns, *SUMS],
+        filter=where,
+        batch_size=ROWS_PER_SUM,
+        batch_readahead=2,
+        fragment_readahead=4,
+    )
+    for rows in _chunks(scanner.to_batches()):
         grouped = rows.group_by(columns).aggregate(wanted)
         for row in grouped.to_pylist():
             key = tuple(row[column] for column in columns)
@@ -99,7 +115,7 @@ def ledger_metadata(store: Store, unit: Unit, stage: str) -> dict[str, int | flo
 
 
 def captions_of(stage: str, units: int) -> float:
-    """Captions that so many ledger units of the stage stand for; none at stages that do not count captions."""
+    """Captions that so many ledger units of the stage stand for; 0 at stages that do not count captions."""
     per_caption = UNITS_PER_CAPTION.get(stage)
     return 0.0 if per_caption is None else units / per_caption
 

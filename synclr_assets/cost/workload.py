@@ -1,4 +1,4 @@
-"""How much there is to do: captions by template and backgrounds per bucket, by arithmetic on concept files alone.
+"""How much there is to do: captions by template and backgrounds per bucket, counted from concept files.
 
 Nothing loops over captions, so a bank of 150 million costs no more to count than one of a thousand.
 """
@@ -14,9 +14,7 @@ from synclr_assets.concept_bank.bank import ConceptBank
 from synclr_assets.concept_bank.bucket import Bucket, template_shares_of
 from synclr_assets.store.errors import StoreError
 from synclr_assets.synthesis.identity import TEMPLATES
-
-SHARED_LIST_SOURCES = ("aircraft", "cars", "flowers", "food", "pets")
-"""Fine-grained sources that need one list of backgrounds for all their concepts (SynCLR 3.1)."""
+from synclr_assets.synthesis.openai_settings import SHARED_LISTS
 
 
 @dataclass(frozen=True)
@@ -28,7 +26,7 @@ class BucketWork:
     captions_by_template: Mapping[str, float]
     """Expected captions of each template; templates are drawn, so these are means."""
     num_background_lists: int
-    """Lists of backgrounds to be written: one per concept that uses them, or one for a fine-grained source."""
+    """Lists of backgrounds to be written: one per concept that uses them, or one for its whole source."""
 
 
 def buckets_of(bank: ConceptBank, slice_name: str) -> tuple[str, ...]:
@@ -36,10 +34,23 @@ def buckets_of(bank: ConceptBank, slice_name: str) -> tuple[str, ...]:
     problems = " ".join(problem.sentence for problem in bank.problems)
     if slice_name not in bank.slices:
         known = ", ".join(bank.slices)
-        raise StoreError(f"{slice_name!r} is no slice of {bank.folder}: choose one of {known}. {problems}".strip())
+        raise StoreError(
+            f"{slice_name!r} is no slice of {bank.folder}: choose one of {known}. {problems}".strip()
+        )
     if not bank.slices[slice_name]:
         raise StoreError(f"{bank.folder} has no usable bucket: add a bucket file. {problems}".strip())
     return bank.slices[slice_name]
+
+
+def shared_bucket(source: str) -> str:
+    """The bucket of `backgrounds` and `ledger` where the list that a fine-grained source shares is kept."""
+    return f"source:{source}"
+
+
+def paid_buckets(bank: ConceptBank, slice_name: str) -> tuple[str, ...]:
+    """The buckets of the ledger that a slice's work stands under: its own, and those its sources share."""
+    buckets = buckets_of(bank, slice_name)
+    return (*buckets, *sorted({shared_bucket(bank.buckets[name].source) for name in buckets}))
 
 
 def workload(bank: ConceptBank, slice_name: str, num_captions: int | None = None) -> tuple[BucketWork, ...]:
@@ -53,7 +64,9 @@ def workload(bank: ConceptBank, slice_name: str, num_captions: int | None = None
         budgets = allocate(num_captions, budgets)
         if 0 in budgets:
             empty = buckets[budgets.index(0)].name
-            raise StoreError(f"{num_captions} captions leave bucket {empty} with none: ask for more captions.")
+            raise StoreError(
+                f"{num_captions} captions leave bucket {empty} with none: ask for more captions."
+            )
     return tuple(_work(bucket, budget) for bucket, budget in zip(buckets, budgets, strict=True))
 
 
@@ -67,7 +80,7 @@ def _work(bucket: Bucket, num_captions: int) -> BucketWork:
         for template, share in shares.items():
             share_of[template] += share * concept.weight / total_weight
     num_lists = min(num_with_background, num_captions)
-    if bucket.source in SHARED_LIST_SOURCES:
+    if bucket.source in SHARED_LISTS:  # one list serves a fine-grained source (SynCLR 3.1)
         num_lists = min(num_lists, 1)
     expected = {template: share * num_captions for template, share in share_of.items()}
     return BucketWork(bucket.name, num_captions, expected, num_lists)

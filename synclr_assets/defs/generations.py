@@ -20,4 +20,6 @@ class GenerationConfig(dg.Config):
 
 def data_version(stage: str, unit: Unit, *facts: str | int) -> dg.DataVersion:
     """The same for the same content: a re-run that wrote nothing new leaves everything downstream fresh."""
-    return dg.DataVersion(f"g{unit.generation}-{digest_hex(stage, unit.bucket, unit.generation, *facts)[:12]}")
+    return dg.DataVersion(
+        f"g{unit.generation}-{digest_hex(stage, unit.bucket, unit.generation, *facts)[:12]}"
+    )

@@ -30,7 +30,9 @@ def provenance_text(provenance: ModelProvenance) -> str:
     return f"{provenance.model} @ {provenance.revision}, {provenance.licence}"
 
 
-def caption_metadata(store: Store, counts: StageCounts, provenance: ModelProvenance, stage: str) -> dict[str, Any]:
+def caption_metadata(
+    store: Store, counts: StageCounts, provenance: ModelProvenance, stage: str
+) -> dict[str, Any]:
     """Counts, rate and provenance of a caption stage."""
     spent = store.tables.read(
         "ledger",

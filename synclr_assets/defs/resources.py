@@ -45,13 +45,23 @@ class ConceptBankResource(dg.ConfigurableResource):
 class DatasetSettings(dg.ConfigurableResource):
     """What decides captions and images beyond their generators. Another value needs another generation."""
 
-    max_caption_attempts: int = Field(default=6, gt=0, description="Draws per caption before it is quarantined.")
-    backgrounds_per_concept: int = Field(default=100, gt=0, description="Backgrounds per concept (paper: about 100).")
+    max_caption_attempts: int = Field(
+        default=6, gt=0, description="Draws per caption before it is quarantined."
+    )
+    backgrounds_per_concept: int = Field(
+        default=100, gt=0, description="Backgrounds per concept (paper: about 100)."
+    )
     jpeg_quality: int = Field(default=95, ge=1, le=95, description="Quality of stored images, 1 to 95.")
-    max_reseeds: int = Field(default=4, ge=0, description="New seeds per view before its caption is quarantined.")
+    max_reseeds: int = Field(
+        default=4, ge=0, description="New seeds per view before its caption is quarantined."
+    )
     captions_per_shard: int = Field(default=256, gt=0, description="Plan positions per tar file.")
-    captions_per_commit: int = Field(default=1024, gt=0, description="Captions made visible together; changes no row.")
-    image_captions_per_commit: int = Field(default=256, gt=0, description="The same for images; bounds memory.")
+    captions_per_commit: int = Field(
+        default=1024, gt=0, description="Captions made visible together; changes no row."
+    )
+    image_captions_per_commit: int = Field(
+        default=256, gt=0, description="The same for images; bounds memory."
+    )
 
     @property
     def captions(self) -> CaptionSettings:
@@ -76,11 +86,15 @@ class CaptionerResource(dg.ConfigurableResource):
     """The language model that writes captions (SynCLR 3.1), and the prompts it completes."""
 
     kind: str = Field(default="rehearsal", description="Kind of captioner.")
-    prompt_set: str | None = Field(default=None, description="YAML file of solved examples; left out, the shipped set.")
+    prompt_set: str | None = Field(
+        default=None, description="YAML file of solved examples; left out, the shipped set."
+    )
 
     @property
     def _settings(self) -> CaptionerSettings:
-        return CaptionerSettings(kind=self.kind, prompt_set=Path(self.prompt_set) if self.prompt_set else None)
+        return CaptionerSettings(
+            kind=self.kind, prompt_set=Path(self.prompt_set) if self.prompt_set else None
+        )
 
     def make(self) -> Captioner:
         """The captioner, its weights loaded where it has any."""
@@ -99,7 +113,9 @@ class BackgroundWriterResource(dg.ConfigurableResource):
 
     def make(self) -> BackgroundWriter:
         """The writer."""
-        return make_background_writer(BackgroundSettings(kind=self.kind, path=Path(self.path) if self.path else None))
+        return make_background_writer(
+            BackgroundSettings(kind=self.kind, path=Path(self.path) if self.path else None)
+        )
 
 
 class ImageSamplerResource(dg.ConfigurableResource):
@@ -118,7 +134,9 @@ class TrainerResource(dg.ConfigurableResource):
 
     recipe: str = Field(default="rehearsal", description="Name of a recipe of synclr_train.")
     probe_dataset: str = Field(default="sklearn_digits", description="Data set of the linear probe.")
-    segmentation_dataset: str = Field(default="digits_on_photos", description="Data set of the segmentation head.")
+    segmentation_dataset: str = Field(
+        default="digits_on_photos", description="Data set of the segmentation head."
+    )
 
     def recipe_for(self, name: str | None, seed: int | None, steps: int | None) -> Recipe:
         """The named recipe, else the profile's, with what the run changes. Raises ValueError for a bad name."""

@@ -83,7 +83,9 @@ def quarantine_rate(name: str, store: Store, unit: Unit) -> dg.AssetCheckResult:
     )
 
 
-def stored_groups(names: tuple[str, str], store: Store, unit: Unit, size_px: int) -> list[dg.AssetCheckResult]:
+def stored_groups(
+    names: tuple[str, str], store: Store, unit: Unit, size_px: int
+) -> list[dg.AssetCheckResult]:
     """Re-reads stored bytes of the first captions of the plan: they match their facts, decode, and pass the checks.
 
     `names` are the checks for bytes and for groups. The plan is shuffled, so its first captions are a fair sample.
@@ -95,14 +97,18 @@ def stored_groups(names: tuple[str, str], store: Store, unit: Unit, size_px: int
     damaged = []
     groups: dict[str, list[bytes]] = {}
     for row in stored.to_pylist():
-        if hashlib.sha256(row["encoded"]).hexdigest() != sha256_of_view.pop((row["caption_id"], row["view"]), None):
+        if hashlib.sha256(row["encoded"]).hexdigest() != sha256_of_view.pop(
+            (row["caption_id"], row["view"]), None
+        ):
             damaged.append(f"{row['caption_id'][:8]} view {row['view']}")
         groups.setdefault(row["caption_id"], []).append(row["encoded"])
     damaged += [f"{identity[:8]} view {view} has no bytes" for identity, view in sha256_of_view]
     poisoned = []
     for identity, encoded in groups.items():
         try:
-            reasons = [reason for reason in check_group([decode(data) for data in encoded], size_px) if reason]
+            reasons = [
+                reason for reason in check_group([decode(data) for data in encoded], size_px) if reason
+            ]
         except ValueError as error:
             reasons = [str(error)]
         if reasons or len(encoded) != VIEWS_PER_CAPTION:
@@ -113,12 +119,20 @@ def stored_groups(names: tuple[str, str], store: Store, unit: Unit, size_px: int
         dg.AssetCheckResult(
             check_name=bytes_name,
             passed=not damaged,
-            metadata={"images checked": len(facts), "damaged": len(damaged), "examples": damaged[:SHOWN_FAILURES]},
+            metadata={
+                "images checked": len(facts),
+                "damaged": len(damaged),
+                "examples": damaged[:SHOWN_FAILURES],
+            },
         ),
         dg.AssetCheckResult(
             check_name=groups_name,
             passed=not poisoned,
-            metadata={"captions checked": num_groups, "poisoned": len(poisoned), "examples": poisoned[:SHOWN_FAILURES]},
+            metadata={
+                "captions checked": num_groups,
+                "poisoned": len(poisoned),
+                "examples": poisoned[:SHOWN_FAILURES],
+            },
         ),
     ]
 
@@ -157,7 +171,10 @@ def shard_files(names: tuple[str, str], store: Store, unit: Unit) -> list[dg.Ass
 
 
 def _group_faults(path: Path, num_captions: int) -> list[str]:
-    wanted = {*(f"{view}.jpg" for view in range(VIEWS_PER_CAPTION)), "txt", "json"}
+    whole = [
+        {*(f"{view}.{extension}" for view in range(VIEWS_PER_CAPTION)), "txt", "json"}
+        for extension in ("jpg", "webp")
+    ]
     members: dict[str, set[str]] = {}
     try:
         with tarfile.open(path) as tar:
@@ -166,7 +183,7 @@ def _group_faults(path: Path, num_captions: int) -> list[str]:
                 members.setdefault(key, set()).add(extension)
     except tarfile.TarError as error:
         return [f"cannot be read as a tar file ({error})"]
-    faults = [f"{key} holds {sorted(found)}" for key, found in members.items() if found != wanted]
+    faults = [f"{key} holds {sorted(found)}" for key, found in members.items() if found not in whole]
     if len(members) != num_captions:
         faults.append(f"{len(members)} captions instead of {num_captions}")
     return faults

@@ -26,8 +26,9 @@ def main() -> int:
 
 
 def _fit(pipes: PipesContext, task: FitTask) -> None:
-    from synclr_train.recipes import Recipe
-    from synclr_train.training import TrainingEvent, fit
+    from synclr_train.config import Recipe
+    from synclr_train.metrics import TrainingEvent
+    from synclr_train.training import fit
 
     said = -1
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import warnings
 from collections.abc import Sequence
 
 import dagster as dg
@@ -12,11 +13,14 @@ from synclr_assets.launch.tasks import EvalTask, FitTask
 CHILD = "synclr_assets.launch.child"
 
 
-def run_task(context: dg.AssetExecutionContext, client: dg.PipesSubprocessClient, task: FitTask | EvalTask) -> None:
+def run_task(
+    context: dg.AssetExecutionContext, client: dg.PipesSubprocessClient, task: FitTask | EvalTask
+) -> None:
     """Run the task to its end, streaming its log lines. Raises DagsterPipesExecutionError where it fails."""
-    client.run(
-        context=context, command=child_command(), extras={"task": task.model_dump(mode="json")}, env=child_environment()
-    )
+    extras = {"task": task.model_dump(mode="json")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        client.run(context=context, command=child_command(), extras=extras, env=child_environment())
 
 
 def child_environment() -> dict[str, str]:

@@ -1,8 +1,8 @@
 """Materialising partitions in this process, as ordinary runs of the shared Dagster instance."""
 
 import os
+import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -21,14 +21,6 @@ class RunFailedError(StoreError):
     """A run ended in a failure; the message is the step and its cause in one sentence."""
 
 
-@dataclass(frozen=True)
-class SlicePlan:
-    """Which runs make a slice: one per bucket, then one for the model."""
-
-    slice_name: str
-    buckets: tuple[str, ...]
-
-
 class Launcher:
     """Runs the platform's jobs in this process, under this environment."""
 
@@ -37,10 +29,14 @@ class Launcher:
         self.definitions = build_definitions(self.environment)
         self.instance = open_instance(dagster_home(self.environment))
 
-    def make_dataset(self, bucket: str, generation: int | None, on_event: OnEvent) -> dg.ExecuteInProcessResult:
+    def make_dataset(
+        self, bucket: str, generation: int | None, on_event: OnEvent
+    ) -> dg.ExecuteInProcessResult:
         """All corpus and dataset assets of one bucket. Raises RunFailedError."""
         config = {} if generation is None else {"generation": generation}
-        return self._run(DATASET_JOB, bucket, dict.fromkeys(DATASET_ASSETS[:-1], config), DATASET_ASSETS, on_event)
+        return self._run(
+            DATASET_JOB, bucket, dict.fromkeys(DATASET_ASSETS[:-1], config), DATASET_ASSETS, on_event
+        )
 
     def make_model(
         self,
@@ -86,14 +82,8 @@ class _Follower:
     """Passes every event of one run on while it is in progress."""
 
     def __init__(self, instance: dg.DagsterInstance, on_event: OnEvent) -> None:
-        self.run_id = _new_run_id()
+        self.run_id = str(uuid.uuid4())
         instance.add_event_listener(self.run_id, on_event)
-
-
-def _new_run_id() -> str:
-    import uuid
-
-    return str(uuid.uuid4())
 
 
 def _sentence(result: dg.ExecuteInProcessResult, job: str, partition: str) -> str:
@@ -104,7 +94,11 @@ def _sentence(result: dg.ExecuteInProcessResult, job: str, partition: str) -> st
             while error is not None and error.cause is not None:
                 error = error.cause
             cause = " ".join(error.message.split()) if error else "no cause was recorded"
-            cause = cause.partition(": ")[2] if error and error.cls_name and cause.startswith(error.cls_name) else cause
+            cause = (
+                cause.partition(": ")[2]
+                if error and error.cls_name and cause.startswith(error.cls_name)
+                else cause
+            )
             cause = cause.partition("Error: ")[2] or cause
             return f"{event.step_key} of {partition} failed: {cause}"
     return f"{job} of {partition} did not finish: look at its run in `synclr dev`."

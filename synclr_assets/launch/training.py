@@ -2,8 +2,11 @@
 
 import json
 import tempfile
+import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from synclr_assets.provenance.inputs import TrainingInputs, model_id_of
 from synclr_assets.provenance.models import TrainedModel, model_key, record_model, recorded_model
 from synclr_assets.provenance.scores import record_scores
 from synclr_assets.store.store import Store
+from synclr_assets.store.tables import rows_of
 from synclr_train.recipes import Recipe
 
 RunTask = Callable[[FitTask | EvalTask], None]
@@ -54,22 +58,58 @@ def train(store: Store, training: Training, run: RunTask) -> dict[str, Any]:
     result = json.loads((out_dir / "result.json").read_text())
     keep_files(store, key, out_dir, EXPORTED_FILES)
     record_model(store, training.inputs, _trained(training, result))
+    _record_cost(
+        store,
+        f"checkpoint/{training.model_id}",
+        stage="checkpoint",
+        model_id=training.model_id,
+        units=result["steps"],
+        wall_seconds=result["seconds"],
+        gpu_seconds=result["seconds"] * training.recipe.devices if "cuda" in result["device"] else 0.0,
+    )
     recorded = recorded_model(store, training.model_id)
     assert recorded is not None
     return recorded
 
 
 def evaluate(
-    store: Store, model: dict[str, Any], task: EvalTask, run: RunTask, files: tuple[str, ...] = ("*.png", "*.json")
+    store: Store,
+    model: dict[str, Any],
+    task: EvalTask,
+    run: RunTask,
+    files: tuple[str, ...] = ("*.png", "*.json"),
 ) -> list[dict[str, Any]]:
     """Run one evaluation of a recorded model and record its scores. Returns them."""
     out_dir = Path(task.out_dir)
+    started = time.monotonic()
     run(task)
     scores = json.loads((out_dir / "scores.json").read_text())["scores"]
     names = tuple(path.name for pattern in files for path in sorted(out_dir.glob(pattern)))
     keep_files(store, f"{model['key']}/evals/{task.kind}", out_dir, names)
     record_scores(store, model["model_id"], task.kind, scores)
+    _record_cost(
+        store,
+        f"{task.kind}/{model['model_id']}/{uuid.uuid4()}",
+        stage=task.kind,
+        model_id=model["model_id"],
+        units=len(scores),
+        wall_seconds=time.monotonic() - started,
+        gpu_seconds=None,
+    )
     return scores
+
+
+def _record_cost(store: Store, once: str, **cost: object) -> None:
+    """A ledger row for work on a model; `once` names the work so that it is counted once."""
+    row = {
+        **cost,
+        "generator": "synclr_train",
+        "requests": 0,
+        "size_bytes": 0,
+        "usd": 0.0,
+        "at": datetime.now(UTC),
+    }
+    store.tables.append_once("ledger", f"ledger/{once}", rows_of("ledger", [row]))
 
 
 def work_folder(store: Store, key: str) -> Path:

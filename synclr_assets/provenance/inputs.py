@@ -58,7 +58,9 @@ def training_inputs(
         rows = tables.read("shards", partitions=unit.partitions, columns=columns).sort_by("shard_index")
         shards += [InputShard(**row) for row in rows.to_pylist()]
     if not shards:
-        raise NotReadyError(f"Slice {slice_name} has no shard with a caption in it: look at its quarantined captions.")
+        raise NotReadyError(
+            f"Slice {slice_name} has no shard with a caption in it: look at its quarantined captions."
+        )
     return TrainingInputs(slice_name, units, tuple(shards), versions)
 
 
@@ -72,7 +74,9 @@ def _packed_unit(store: Store, bucket: str, generation: int | None) -> Unit:
     """The generation to train on. A pinned one must be packed; else the newest that is."""
     tables = store.tables
     newest = resolve_unit(tables, bucket, generation)
-    candidates = [newest] if generation is not None else [Unit(bucket, g) for g in range(newest.generation, -1, -1)]
+    candidates = (
+        [newest] if generation is not None else [Unit(bucket, g) for g in range(newest.generation, -1, -1)]
+    )
     for unit in candidates:
         if _is_packed(store, unit):
             return unit

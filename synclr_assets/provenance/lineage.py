@@ -64,7 +64,11 @@ def model_lineage(store: Store, prefix: str) -> ModelLineage:
     units = []
     for entry in model["inputs"]:
         unit = Unit(entry["bucket"], entry["generation"])
-        read = [r["captions_read"] for r in rows if (r["bucket"], r["generation"]) == (unit.bucket, unit.generation)]
+        read = [
+            r["captions_read"]
+            for r in rows
+            if (r["bucket"], r["generation"]) == (unit.bucket, unit.generation)
+        ]
         units.append(
             UnitLineage(
                 unit=unit,
@@ -92,13 +96,26 @@ def captions_of_model(store: Store, model: dict[str, Any]) -> Iterator[pa.Record
         corpus = store.tables.snapshot("enriched_captions", unit.partitions)
         if corpus is None:
             continue
-        columns = ["caption_id", "bucket", "generation", "concept", "template", "relation", "background", "text"]
+        columns = [
+            "caption_id",
+            "bucket",
+            "generation",
+            "concept",
+            "template",
+            "relation",
+            "background",
+            "text",
+        ]
         for batch in corpus.to_batches(columns=columns, batch_size=8192):
             joined = pa.Table.from_batches([batch]).join(members, "caption_id", join_type="inner")
-            epochs = [read.get((unit.bucket, unit.generation, i), 0.0) for i in joined["shard_index"].to_pylist()]
-            yield from joined.append_column("epochs", pa.array(epochs, pa.float64())).sort_by(
-                "caption_id"
-            ).to_batches()
+            epochs = [
+                read.get((unit.bucket, unit.generation, i), 0.0) for i in joined["shard_index"].to_pylist()
+            ]
+            yield from (
+                joined.append_column("epochs", pa.array(epochs, pa.float64()))
+                .sort_by("caption_id")
+                .to_batches()
+            )
 
 
 def caption_lineage(store: Store, prefix: str) -> CaptionLineage:
@@ -119,7 +136,8 @@ def caption_lineage(store: Store, prefix: str) -> CaptionLineage:
         shard = store.tables.read("shards", partitions=unit.partitions, where=at).to_pylist()[0]
         shard |= {"offset_bytes": members[0]["offset_bytes"]}
         seen = store.tables.read(
-            "consumption", where=(pc.field("shard_sha256") == shard["sha256"]) & (pc.field("captions_read") > 0)
+            "consumption",
+            where=(pc.field("shard_sha256") == shard["sha256"]) & (pc.field("captions_read") > 0),
         )
         for row in seen.sort_by("model_id").to_pylist():
             model = find_model(store, row["model_id"])

@@ -10,17 +10,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synclr_assets.stages.drafting import Draft, DuplicateIndex, draft_captions, request_maker
-from synclr_assets.stages.ledger import ledger_row
 from synclr_assets.stages.plan import PlannedCaption, read_plan
 from synclr_assets.stages.progress import OnProgress, StageCounts, quarantined_by_reason, silent
+from synclr_assets.stages.purchases import Purchases, sweep_purchases
 from synclr_assets.store.store import Store
-from synclr_assets.store.tables import Tables, rows_of
+from synclr_assets.store.tables import Tables, rows_of, windows
 from synclr_assets.store.transactions import StageWriter, Unit, check_settings, stage_cursor
-from synclr_assets.synthesis.identity import digest_hex
+from synclr_assets.synthesis.caption_checks import CHECKS_VERSION
+from synclr_assets.synthesis.identity import DRAWS_VERSION, digest_hex
+from synclr_assets.synthesis.near_duplicates import NearDuplicateIndex, sketch_of
 from synclr_assets.synthesis.prompts import PromptSet
 from synclr_assets.synthesis.protocols import Captioner
 
 STAGE = "captions"
+NEAR_DUPLICATE_SIMILARITY = 0.8
+"""At 0.8 one in 3800 captions of the rehearsal grammar, formulaic as it is, repeats an earlier one; at 0.6, 32 do."""
+TEMPLATES_DRAWN = {"captions": ("c", "c_rel"), "enriched_captions": ("c_bg",)}
+"""Stage -> templates whose texts it draws itself; the others' texts it copies or leaves open."""
+ROWS_PER_WINDOW = 1 << 16
+"""Committed captions read at a time when the index is rebuilt."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +39,19 @@ class CaptionSettings:
     """Draws per caption before it is quarantined."""
     captions_per_commit: int = 1024
     """Captions that become visible together; changes no caption."""
+    near_duplicate_similarity: float | None = NEAR_DUPLICATE_SIMILARITY
+    """Share of common word triples from which a caption repeats an earlier one; None: only exact repeats count."""
 
 
 def settings_of(captioner: Captioner, prompts: PromptSet, settings: CaptionSettings) -> str:
     """Fingerprint of everything a caption's text depends on beyond its id."""
-    return digest_hex(STAGE, captioner.provenance.fingerprint, prompts.fingerprint, settings.max_attempts)
+    return digest_hex(
+        STAGE,
+        captioner.provenance.fingerprint,
+        prompts.fingerprint,
+        settings.max_attempts,
+        *judgement_key(settings.near_duplicate_similarity),
+    )
 
 
 def write_captions(
@@ -43,7 +59,7 @@ def write_captions(
     unit: Unit,
     captioner: Captioner,
     prompts: PromptSet,
-    settings: CaptionSettings = CaptionSettings(),  # noqa: B008 - frozen
+    settings: CaptionSettings = CaptionSettings(),
     *,
     run_id: str = "",
     on_progress: OnProgress = silent,
@@ -58,28 +74,31 @@ def write_captions(
     plan = read_plan(tables, unit, prompts.relations)
     if stage_cursor(tables, STAGE, unit) < plan.num_captions:
         writer = StageWriter.open(tables, STAGE, unit, sides=("quarantine", "ledger"), run_id=run_id)
-        index = DuplicateIndex(committed_hashes(tables, STAGE, unit))
+        purchases = Purchases(store, STAGE, unit, writer.cursor)
+        buying = purchases.through(captioner)
+        index = duplicate_index(tables, (STAGE,), unit, settings.near_duplicate_similarity)
         while writer.cursor < plan.num_captions:
             started = time.monotonic()
             start, end = writer.cursor, min(writer.cursor + settings.captions_per_commit, plan.num_captions)
             slots = list(plan.captions(start, end))
             to_draw = [slot for slot in slots if slot.template != "c_bg"]
             makers = [request_maker(slot, prompts) for slot in to_draw]
-            drafts, paid = draft_captions(captioner, makers, index, settings.max_attempts)
+            drafts, paid = draft_captions(buying, makers, index, settings.max_attempts)
             draft_of = {slot.caption_id: draft for slot, draft in zip(to_draw, drafts, strict=True)}
             rows = _rows(unit, slots, draft_of, captioner, fingerprint)
             lost = [(slot, draft) for slot, draft in zip(to_draw, drafts, strict=True) if draft.reason]
-            spent = ledger_row(
-                STAGE,
-                unit,
-                start,
+            spent = purchases.ledger_rows(
                 units=rows.num_rows,
                 generator=captioner.provenance.model,
                 completions=paid,
                 wall_seconds=time.monotonic() - started,
+                run_id=run_id,
             )
             writer.commit(end, rows, {"quarantine": quarantine_rows(STAGE, unit, lost), "ledger": spent})
+            purchases.settle(end)
             on_progress(end, plan.num_captions)
+    else:
+        sweep_purchases(store, STAGE, unit)
     return StageCounts(
         unit,
         allocated=plan.num_captions,
@@ -88,12 +107,30 @@ def write_captions(
     )
 
 
-def committed_hashes(tables: Tables, stage: str, unit: Unit) -> list[int]:
-    """Text hashes of all committed captions of the unit."""
-    rows = tables.read(
-        stage, partitions=unit.partitions, columns=["text_hash"], where=pc.field("text_hash").is_valid()
-    )
-    return rows["text_hash"].to_pylist()
+def judgement_key(near_duplicate_similarity: float | None) -> tuple[str | int, ...]:
+    """What decides, for any stage, whether a drawn text is accepted: parts of its settings fingerprint."""
+    return ("judgement", CHECKS_VERSION, DRAWS_VERSION, str(near_duplicate_similarity))
+
+
+def duplicate_index(
+    tables: Tables, stages: Sequence[str], unit: Unit, near_duplicate_similarity: float | None
+) -> DuplicateIndex:
+    """The index of all committed texts of the unit: those of each stage in turn, in plan order, none twice."""
+    hashes: list[int] = []
+    near = None if near_duplicate_similarity is None else NearDuplicateIndex(near_duplicate_similarity)
+    for stage in stages:
+        end = stage_cursor(tables, stage, unit)
+        dataset = tables.snapshot(stage, unit.partitions)
+        if dataset is None or end == 0:
+            continue
+        drawn_here = pc.field("template").isin(TEMPLATES_DRAWN[stage]) & pc.field("text").is_valid()
+        columns = ["position", "text", "text_hash"]
+        for _, _, rows in windows(dataset.filter(drawn_here), "position", 0, end, ROWS_PER_WINDOW, columns):
+            hashes += rows["text_hash"].to_pylist()
+            if near is not None:
+                for text in rows["text"].to_pylist():
+                    near.add(sketch_of(text))
+    return DuplicateIndex(hashes, near)
 
 
 def quarantine_rows(stage: str, unit: Unit, lost: Sequence[tuple[PlannedCaption, Draft]]) -> pa.Table:

@@ -1,7 +1,7 @@
 """Drawing captions until they pass their checks: one batch, in plan order. Writes nothing.
 
-A caption that fails a check is redrawn under the next attempt number. A duplicate is judged against all earlier
-positions, so the outcome is the same for every batch size and after every interruption.
+A caption that fails a check is redrawn under the next attempt number. A duplicate, exact or near, is judged against
+all earlier positions, so the outcome is the same for every batch size and after every interruption.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from synclr_assets.stages.plan import PlannedCaption
-from synclr_assets.synthesis.caption_checks import DUPLICATE, check_caption
+from synclr_assets.synthesis.caption_checks import DUPLICATE, NEAR_DUPLICATE, check_caption
+from synclr_assets.synthesis.near_duplicates import NearDuplicateIndex, Sketch, sketch_of
 from synclr_assets.synthesis.prompts import PromptSet
 from synclr_assets.synthesis.protocols import Captioner, CaptionRequest, Completion
 
@@ -36,11 +38,15 @@ class Draft:
 
 
 class DuplicateIndex:
-    """Hashes of all texts of a bucket generation so far: 8 bytes each once frozen."""
+    """What all texts of a bucket generation so far say: 8 bytes each once frozen, and sketches for near duplicates.
 
-    def __init__(self, hashes: Iterable[int] = ()) -> None:
+    A pure function of the accepted texts in plan order, so that it can be rebuilt from committed ones.
+    """
+
+    def __init__(self, hashes: Iterable[int] = (), near: NearDuplicateIndex | None = None) -> None:
         self._frozen = np.unique(np.fromiter(hashes, dtype=np.int64))
         self._recent: set[int] = set()
+        self._near = near
 
     def __contains__(self, text_hash: int) -> bool:
         if text_hash in self._recent:
@@ -48,12 +54,42 @@ class DuplicateIndex:
         place = int(np.searchsorted(self._frozen, text_hash))
         return place < len(self._frozen) and int(self._frozen[place]) == text_hash
 
+    def reason(self, said: Said) -> str | None:
+        """DUPLICATE or NEAR_DUPLICATE where an accepted text says it already."""
+        if said.text_hash in self:
+            return DUPLICATE
+        if self._near is not None and said.sketch in self._near:
+            return NEAR_DUPLICATE
+        return None
+
+    def accept(self, said: Said) -> None:
+        """Count a text among those that later ones are compared with."""
+        self.add(said.text_hash)
+        if self._near is not None:
+            self._near.add(said.sketch)
+
+    def empty_copy(self) -> DuplicateIndex:
+        """An index that judges by the same rules and knows no text yet."""
+        return DuplicateIndex((), None if self._near is None else NearDuplicateIndex(self._near.threshold))
+
     def add(self, text_hash: int) -> None:
         self._recent.add(text_hash)
         if len(self._recent) >= 1 << 16:
             merged = np.concatenate([self._frozen, np.fromiter(self._recent, dtype=np.int64)])
             self._frozen = np.unique(merged)
             self._recent.clear()
+
+
+class Said:
+    """What a text says, for comparison with others; its sketch is made when it is first asked for."""
+
+    def __init__(self, text: str) -> None:
+        self.text_hash = text_hash(text)
+        self._text = text
+
+    @cached_property
+    def sketch(self) -> Sketch:
+        return sketch_of(self._text)
 
 
 def text_hash(text: str) -> int:
@@ -82,63 +118,70 @@ def draft_captions(
     captioner: Captioner, makers: Sequence[MakeRequest], index: DuplicateIndex, max_attempts: int
 ) -> tuple[list[Draft], list[Completion]]:
     """One Draft per maker, in order, and every completion that was paid for. Accepted texts enter the index."""
-    drawn: dict[tuple[int, int], tuple[Completion, str | None]] = {}
+    drawn: dict[tuple[int, int], _Drawn] = {}
 
     def ensure(wanted: Sequence[tuple[int, int]]) -> None:
         missing = [key for key in wanted if key not in drawn]
         requests = [makers[number](attempt) for number, attempt in missing]
         completions = captioner.complete(requests) if requests else []
         for key, request, completion in zip(missing, requests, completions, strict=True):
-            drawn[key] = (completion, check_caption(completion.text, request))
+            drawn[key] = _Drawn(completion, check_caption(completion.text, request), Said(completion.text))
 
-    attempt_of = [0] * len(makers)
-    ensure([(number, 0) for number in range(len(makers))])
-    while failing := [n for n, a in enumerate(attempt_of) if drawn[n, a][1] is not None and a + 1 < max_attempts]:
-        for number in failing:
-            attempt_of[number] += 1
-        ensure([(number, attempt_of[number]) for number in failing])
-
-    ensure(_likely_redraws(attempt_of, drawn, index, max_attempts))
+    _draw_what_is_likely_needed(ensure, drawn, len(makers), index, max_attempts)
     drafts = []
     for number in range(len(makers)):
-        while True:
-            completion, reason = drawn[number, attempt_of[number]]
-            hashed = text_hash(completion.text)
-            if reason is None and hashed in index:
-                reason = DUPLICATE
-            if reason is None or attempt_of[number] + 1 >= max_attempts:
+        attempt = 0
+        while reason := drawn[number, attempt].fault or index.reason(drawn[number, attempt].said):
+            if attempt + 1 >= max_attempts:
                 break
-            attempt_of[number] += 1
-            ensure([(number, attempt_of[number])])
+            attempt += 1
+            ensure([(number, attempt)])
         if reason is None:
-            index.add(hashed)
-        spent = [drawn[number, attempt][0] for attempt in range(attempt_of[number] + 1)]
+            index.accept(drawn[number, attempt].said)
+        spent = [drawn[number, earlier].completion for earlier in range(attempt + 1)]
         drafts.append(
             Draft(
-                text=completion.text,
-                text_hash=hashed,
+                text=spent[-1].text,
+                text_hash=drawn[number, attempt].said.text_hash,
                 attempts=len(spent),
                 prompt_tokens=sum(one.prompt_tokens for one in spent),
                 completion_tokens=sum(one.completion_tokens for one in spent),
                 reason=reason,
             )
         )
-    return drafts, [completion for completion, _ in drawn.values()]
+    return drafts, [one.completion for one in drawn.values()]
 
 
-def _likely_redraws(
-    attempt_of: Sequence[int],
-    drawn: dict[tuple[int, int], tuple[Completion, str | None]],
+@dataclass(frozen=True)
+class _Drawn:
+    """A completion, what is wrong with it taken by itself, and what it says."""
+
+    completion: Completion
+    fault: str | None
+    said: Said
+
+
+def _draw_what_is_likely_needed(
+    ensure: Callable[[Sequence[tuple[int, int]]], None],
+    drawn: dict[tuple[int, int], _Drawn],
+    count: int,
     index: DuplicateIndex,
     max_attempts: int,
-) -> list[tuple[int, int]]:
-    """Next attempts of captions that look like duplicates, so that they are drawn in one batch."""
-    seen: set[int] = set()
-    redraws = []
-    for number, attempt in enumerate(attempt_of):
-        completion, reason = drawn[number, attempt]
-        hashed = text_hash(completion.text)
-        if reason is None and (hashed in index or hashed in seen) and attempt + 1 < max_attempts:
-            redraws.append((number, attempt + 1))
-        seen.add(hashed)
-    return redraws
+) -> None:
+    """Draw first attempts, and redraws of whatever will probably be refused, in as few batches as possible.
+
+    A guess because a redraw may yet collide with a later text; the judgement in plan order draws what is missing.
+    """
+    attempt_of = [0] * count
+    wanted = [(number, 0) for number in range(count)]
+    while wanted:
+        ensure(wanted)
+        batch = index.empty_copy()
+        wanted = []
+        for number, attempt in enumerate(attempt_of):
+            one = drawn[number, attempt]
+            if one.fault is None and index.reason(one.said) is None and batch.reason(one.said) is None:
+                batch.accept(one.said)
+            elif attempt + 1 < max_attempts:
+                attempt_of[number] += 1
+                wanted.append((number, attempt + 1))

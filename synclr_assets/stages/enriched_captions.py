@@ -8,9 +8,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from synclr_assets.stages.backgrounds import ensure_backgrounds
-from synclr_assets.stages.captions import committed_hashes, quarantine_rows
-from synclr_assets.stages.drafting import Draft, DuplicateIndex, draft_captions, request_maker
-from synclr_assets.stages.ledger import ledger_row
+from synclr_assets.stages.captions import (
+    NEAR_DUPLICATE_SIMILARITY,
+    duplicate_index,
+    judgement_key,
+    quarantine_rows,
+)
+from synclr_assets.stages.enrichment import (
+    Enrichment,
+    complete_with_backgrounds,
+    rewrite_with_backgrounds,
+)
 from synclr_assets.stages.plan import CaptionPlan, PlannedCaption, read_plan
 from synclr_assets.stages.progress import (
     OnProgress,
@@ -19,12 +27,14 @@ from synclr_assets.stages.progress import (
     require_complete,
     silent,
 )
+from synclr_assets.stages.purchases import Purchases, sweep_purchases
 from synclr_assets.store.store import Store
 from synclr_assets.store.tables import rows_of, windows
 from synclr_assets.store.transactions import StageWriter, Unit, check_settings, stage_cursor
-from synclr_assets.synthesis.identity import digest_hex, draw
+from synclr_assets.synthesis.identity import digest_hex
 from synclr_assets.synthesis.prompts import PromptSet
-from synclr_assets.synthesis.protocols import BackgroundWriter, Captioner
+from synclr_assets.synthesis.protocols import Captioner
+from synclr_assets.synthesis.purchases import CaptionRewriter, Enricher
 
 STAGE = "enriched_captions"
 
@@ -39,10 +49,12 @@ class EnrichmentSettings:
     """Draws per caption before it is quarantined."""
     captions_per_commit: int = 1024
     """Captions that become visible together; changes no caption."""
+    near_duplicate_similarity: float | None = NEAR_DUPLICATE_SIMILARITY
+    """Share of common word triples from which a caption repeats an earlier one; None: only exact repeats count."""
 
 
 def settings_of(
-    captioner: Captioner, writer: BackgroundWriter, prompts: PromptSet, settings: EnrichmentSettings
+    captioner: Captioner, writer: Enricher, prompts: PromptSet, settings: EnrichmentSettings
 ) -> str:
     """Fingerprint of everything an enriched caption depends on beyond its row of captions."""
     return digest_hex(
@@ -52,6 +64,7 @@ def settings_of(
         prompts.fingerprint,
         settings.backgrounds_per_concept,
         settings.max_attempts,
+        *judgement_key(settings.near_duplicate_similarity),
     )
 
 
@@ -59,31 +72,36 @@ def write_enriched_captions(
     store: Store,
     unit: Unit,
     captioner: Captioner,
-    background_writer: BackgroundWriter,
+    enricher: Enricher,
     prompts: PromptSet,
-    settings: EnrichmentSettings = EnrichmentSettings(),  # noqa: B008 - frozen
+    settings: EnrichmentSettings = EnrichmentSettings(),
     *,
     run_id: str = "",
     on_progress: OnProgress = silent,
 ) -> StageCounts:
     """Complete and commit what is missing of the unit's final corpus; a complete unit is left as it is.
 
-    Raises SettingsChangedError, FencedError, NotReadyError, StoreError.
+    Raises SettingsChangedError, FencedError, NotReadyError, StoreError, and what the generators raise.
     """
     tables = store.tables
-    fingerprint = settings_of(captioner, background_writer, prompts, settings)
+    fingerprint = settings_of(captioner, enricher, prompts, settings)
     check_settings(tables, STAGE, unit, fingerprint, "settings")
     plan = read_plan(tables, unit, prompts.relations)
     total = plan.num_captions
     require_complete(tables, "captions", unit, total)
     if stage_cursor(tables, STAGE, unit) < total:
-        needing = [one for one in plan.concepts if one.num_captions and one.shares.get("c_bg", 0.0) > 0]
-        backgrounds = ensure_backgrounds(
-            store, unit, needing, background_writer, settings.backgrounds_per_concept, run_id
+        backgrounds: dict[str, list[str]] = {}
+        if not isinstance(enricher, CaptionRewriter):
+            needing = [one for one in plan.concepts if one.num_captions and one.shares.get("c_bg", 0.0) > 0]
+            backgrounds = ensure_backgrounds(
+                store, unit, needing, enricher, settings.backgrounds_per_concept, run_id
+            )
+        writer = StageWriter.open(
+            tables, STAGE, unit, sides=("quarantine", "plain_captions", "ledger"), run_id=run_id
         )
-        writer = StageWriter.open(tables, STAGE, unit, sides=("quarantine", "ledger"), run_id=run_id)
-        hashes = committed_hashes(tables, "captions", unit) + committed_hashes(tables, STAGE, unit)
-        index = DuplicateIndex(hashes)
+        purchases = Purchases(store, STAGE, unit, writer.cursor)
+        completing, enriching = purchases.through(captioner), purchases.through(enricher)
+        index = duplicate_index(tables, ("captions", STAGE), unit, settings.near_duplicate_similarity)
         captions = tables.snapshot("captions", unit.partitions)
         assert captions is not None
         for start, end, rows in windows(
@@ -92,27 +110,33 @@ def write_enriched_captions(
             started = time.monotonic()
             records = rows.to_pylist()
             slots = _unfinished(plan, start, end, records)
-            background_of = {
-                slot.caption_id: draw("background", slot.caption_id, choices=backgrounds[slot.concept.name])
-                for slot in slots
-            }
-            makers = [request_maker(slot, prompts, background_of[slot.caption_id]) for slot in slots]
-            drafts, paid = draft_captions(captioner, makers, index, settings.max_attempts)
-            draft_of = {slot.caption_id: draft for slot, draft in zip(slots, drafts, strict=True)}
-            final = _final(records, draft_of, background_of, captioner, fingerprint)
-            lost = [(slot, draft) for slot, draft in zip(slots, drafts, strict=True) if draft.reason]
-            spent = ledger_row(
-                STAGE,
-                unit,
-                start,
+            if isinstance(enriching, CaptionRewriter):
+                done = rewrite_with_backgrounds(
+                    slots, completing, enriching, prompts, index, settings.max_attempts
+                )
+            else:
+                done = complete_with_backgrounds(
+                    slots, backgrounds, completing, prompts, index, settings.max_attempts
+                )
+            final = _final(records, slots, done, fingerprint)
+            lost = [(slot, draft) for slot, draft in zip(slots, done.drafts, strict=True) if draft.reason]
+            spent = purchases.ledger_rows(
                 units=len(final),
                 generator=captioner.provenance.model,
-                completions=paid,
+                completions=done.completions,
                 wall_seconds=time.monotonic() - started,
+                run_id=run_id,
             )
-            sides = {"quarantine": quarantine_rows(STAGE, unit, lost), "ledger": spent}
+            sides = {
+                "quarantine": quarantine_rows(STAGE, unit, lost),
+                "plain_captions": rows_of("plain_captions", [unit.partitions | row for row in done.plain]),
+                "ledger": spent,
+            }
             writer.commit(end, rows_of(STAGE, final), sides)
+            purchases.settle(end)
             on_progress(end, total)
+    else:
+        sweep_purchases(store, STAGE, unit)
     return StageCounts(
         unit,
         allocated=tables.count("captions", partitions=unit.partitions),
@@ -130,18 +154,16 @@ def _unfinished(
 
 
 def _final(
-    records: Sequence[dict[str, Any]],
-    draft_of: dict[str, Draft],
-    background_of: dict[str, str],
-    captioner: Captioner,
-    fingerprint: str,
+    records: Sequence[dict[str, Any]], slots: Sequence[PlannedCaption], done: Enrichment, fingerprint: str
 ) -> list[dict[str, Any]]:
+    """Rows of the final corpus: captions as they were, and those that got their background now."""
+    draft_of = {slot.caption_id: draft for slot, draft in zip(slots, done.drafts, strict=True)}
     final = []
     for record in records:
         identity = record["caption_id"]
         row = record | {
             "parent_caption_id": identity,
-            "background": background_of.get(identity),
+            "background": done.background_of.get(identity),
             "settings": fingerprint,
         }
         draft = draft_of.get(identity)
@@ -154,7 +176,7 @@ def _final(
                 "attempts": draft.attempts,
                 "prompt_tokens": draft.prompt_tokens,
                 "completion_tokens": draft.completion_tokens,
-                **asdict(captioner.provenance),
+                **asdict(done.provenance),
                 "fingerprint": fingerprint,
             }
         final.append(row)

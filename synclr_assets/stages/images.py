@@ -1,16 +1,22 @@
-"""Stage 4: four checked views per caption (SynCLR 3.2). A caption keeps its whole positive group or is quarantined."""
+"""Stage 4: four checked views per caption (SynCLR 3.2). A caption keeps its whole positive group or is quarantined.
+
+Drawing, checking and committing overlap: while views are sampled here, earlier ones are checked by one thread and
+whole windows of captions committed, in order, by another.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow.compute as pc
 
-from synclr_assets.stages.ledger import ledger_row
+from synclr_assets.stages.ledger import FREE, Prices, ledger_row
 from synclr_assets.stages.progress import (
     OnProgress,
     StageCounts,
@@ -22,47 +28,65 @@ from synclr_assets.stages.progress import (
 from synclr_assets.store.store import Store
 from synclr_assets.store.tables import rows_of, windows
 from synclr_assets.store.transactions import StageWriter, Unit, check_settings, stage_cursor
-from synclr_assets.synthesis.encoding import decode, encode_jpeg
+from synclr_assets.synthesis.encoding import ImageFormat
 from synclr_assets.synthesis.identity import digest_hex, image_seed
-from synclr_assets.synthesis.image_checks import GROUP_CHECKS, check_group, perceptual_hash
-from synclr_assets.synthesis.protocols import ImageRequest, ImageSampler, UInt8Image
+from synclr_assets.synthesis.image_text_agreement import ImageTextAgreement
+from synclr_assets.synthesis.positive_groups import (
+    VIEWS_PER_CAPTION,
+    CaptionToDraw,
+    GroupRules,
+    PositiveGroup,
+    draw_groups,
+)
+from synclr_assets.synthesis.protocols import ImageSampler
+
+__all__ = ["STAGE", "VIEWS_PER_CAPTION", "ImageSettings", "settings_of", "write_images"]
 
 STAGE = "images"
-VIEWS_PER_CAPTION = 4
+BeforeWindow = Callable[[int], None]
+"""Called with the captions that would be under way; raises ValueError where no more may be begun."""
 
 
 @dataclass(frozen=True)
 class ImageSettings:
     """How images are drawn and kept, whatever the generator."""
 
-    jpeg_quality: int = 95
-    """Quality of the stored JPEG, 1 to 95."""
+    quality: int = 95
+    """Quality of the stored JPEG or WebP, 1 to 95."""
     max_reseeds: int = 4
     """New seeds per view before its caption is quarantined."""
     captions_per_commit: int = 256
-    """Captions that become visible together; changes no image."""
+    """Captions that become visible together; changes no image. Memory holds the encoded images of about three."""
+    image_format: ImageFormat = "jpeg"
+    """How images are stored."""
 
 
 @dataclass
-class Group:
-    """The positive group of one caption while it is drawn. A view is checked as it will be read: decoded again."""
+class _Window:
+    """Plan positions [start, end), committed together once all their groups are finished."""
 
-    caption: dict[str, Any]
-    reseeds: list[int] = field(default_factory=lambda: [0] * VIEWS_PER_CAPTION)
-    encoded: list[bytes | None] = field(default_factory=lambda: [None] * VIEWS_PER_CAPTION)
-    images: list[UInt8Image | None] = field(default_factory=lambda: [None] * VIEWS_PER_CAPTION)
-    reason: str | None = None
+    start: int
+    end: int
+    num_captions: int
+    groups: list[PositiveGroup] = field(default_factory=list)
 
-    def put(self, view: int, image: UInt8Image, jpeg_quality: int) -> None:
-        """Take a drawn view, encoded and decoded again."""
-        data = encode_jpeg(image, jpeg_quality)
-        self.encoded[view], self.images[view] = data, decode(data)
+    @property
+    def is_finished(self) -> bool:
+        return len(self.groups) == self.num_captions
 
 
-def settings_of(sampler: ImageSampler, settings: ImageSettings) -> str:
+def settings_of(
+    sampler: ImageSampler, settings: ImageSettings, agreement: ImageTextAgreement | None = None
+) -> str:
     """Fingerprint of everything an image depends on beyond its caption and view."""
     return digest_hex(
-        STAGE, sampler.provenance.fingerprint, sampler.size_px, settings.jpeg_quality, settings.max_reseeds
+        STAGE,
+        sampler.provenance.fingerprint,
+        sampler.size_px,
+        settings.image_format,
+        settings.quality,
+        settings.max_reseeds,
+        "" if agreement is None else agreement.fingerprint,
     )
 
 
@@ -70,52 +94,28 @@ def write_images(
     store: Store,
     unit: Unit,
     sampler: ImageSampler,
-    settings: ImageSettings = ImageSettings(),  # noqa: B008 - frozen
+    settings: ImageSettings = ImageSettings(),
     *,
+    agreement: ImageTextAgreement | None = None,
+    prices: Prices = FREE,
     run_id: str = "",
     on_progress: OnProgress = silent,
+    before_window: BeforeWindow | None = None,
 ) -> StageCounts:
     """Draw and commit what is missing of the unit's images; a complete unit is left as it is.
 
-    Raises SettingsChangedError, FencedError, NotReadyError.
+    Raises SettingsChangedError, FencedError, NotReadyError, what the sampler raises, and what `before_window` raises
+    once all that was begun is committed.
     """
     tables = store.tables
-    fingerprint = settings_of(sampler, settings)
+    fingerprint = settings_of(sampler, settings, agreement)
     check_settings(tables, STAGE, unit, fingerprint)
     total = planned_captions(tables, unit)
     require_complete(tables, "enriched_captions", unit, total)
     if stage_cursor(tables, STAGE, unit) < total:
-        writer = StageWriter.open(
-            tables, STAGE, unit, sides=("image_bytes", "quarantine", "ledger"), run_id=run_id
-        )
-        corpus = tables.snapshot("enriched_captions", unit.partitions)
-        assert corpus is not None
-        columns = ["position", "caption_id", "text", "concept"]
-        spoken = _display_texts(store, unit)
-        for start, end, rows in windows(
-            corpus, "position", writer.cursor, total, settings.captions_per_commit, columns
-        ):
-            started = time.monotonic()
-            groups = [Group(row | {"concept": spoken[row["concept"]]}) for row in rows.to_pylist()]
-            num_requests = draw_groups(sampler, groups, settings)
-            facts, encoded = _rows(unit, groups, sampler, fingerprint)
-            spent = ledger_row(
-                STAGE,
-                unit,
-                start,
-                units=len(facts),
-                generator=sampler.provenance.model,
-                requests=num_requests,
-                wall_seconds=time.monotonic() - started,
-                size_bytes=sum(fact["size_bytes"] for fact in facts),
-            )
-            sides = {
-                "image_bytes": rows_of("image_bytes", encoded),
-                "quarantine": rows_of("quarantine", _quarantined(unit, groups)),
-                "ledger": spent,
-            }
-            writer.commit(end, rows_of(STAGE, facts), sides)
-            on_progress(end, total)
+        rules = GroupRules(settings.image_format, settings.quality, settings.max_reseeds, agreement)
+        writer = _ImageWriter(store, unit, sampler, rules, fingerprint, prices, run_id, total, on_progress)
+        writer.run(settings.captions_per_commit, before_window)
     return StageCounts(
         unit,
         allocated=tables.count("enriched_captions", partitions=unit.partitions),
@@ -124,48 +124,122 @@ def write_images(
     )
 
 
-def draw_groups(sampler: ImageSampler, groups: Sequence[Group], settings: ImageSettings) -> int:
-    """Draw every view of every group, reseeding views that fail a check. Returns the images asked for.
+class _ImageWriter:
+    """Draws the missing images of one unit, window after window."""
 
-    A group whose view fails once more than it may be reseeded gets the last reason and counts as lost.
-    """
-    num_requests = 0
-    pending = list(groups)
-    while pending:
-        wanted = [(group, view) for group in pending for view, image in enumerate(group.images) if image is None]
-        drawn = sampler.sample([_request(group, view) for group, view in wanted])
-        num_requests += len(wanted)
-        for (group, view), image in zip(wanted, drawn, strict=True):
-            group.put(view, image, settings.jpeg_quality)
-        pending = [g for g in pending if _reseed_failures(g, sampler.size_px, settings.max_reseeds)]
-    return num_requests
+    def __init__(
+        self,
+        store: Store,
+        unit: Unit,
+        sampler: ImageSampler,
+        rules: GroupRules,
+        fingerprint: str,
+        prices: Prices,
+        run_id: str,
+        total: int,
+        on_progress: OnProgress,
+    ) -> None:
+        self._store = store
+        self._unit = unit
+        self._sampler = sampler
+        self._rules = rules
+        self._fingerprint = fingerprint
+        self._prices = prices
+        self._run_id = run_id
+        self._total = total
+        self._on_progress = on_progress
+        self._writer = StageWriter.open(
+            store.tables, STAGE, unit, sides=("image_bytes", "quarantine", "ledger"), run_id=run_id
+        )
+        self._open: deque[_Window] = deque()
+        self._window_of: dict[str, _Window] = {}
+        self._committing: Future[int] | None = None
+        self._clock = time.monotonic()
 
+    def run(self, captions_per_commit: int, before_window: BeforeWindow | None) -> None:
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="commits") as committer:
+            while self._writer.cursor < self._total:
+                captions = self._captions(captions_per_commit, before_window)
+                for group in draw_groups(self._sampler, captions, self._rules):
+                    self._window_of.pop(group.caption.caption_id).groups.append(group)
+                    self._commit_finished(committer)
+                self._commit_finished(committer)
+                self._await_commit()
+                assert not self._open
 
-def _reseed_failures(group: Group, size_px: int, max_reseeds: int) -> bool:
-    """Whether the group has views to draw again; sets its reason once a view has no reseeds left."""
-    complete = [image for image in group.images if image is not None]
-    assert len(complete) == VIEWS_PER_CAPTION
-    failed = [(view, reason) for view, reason in enumerate(check_group(complete, size_px)) if reason]
-    for view, reason in failed:
-        if group.reseeds[view] == max_reseeds:
-            group.reason = reason
-            return False
-        group.reseeds[view] += 1
-        group.images[view] = None
-    return bool(failed)
+    def _captions(
+        self, captions_per_commit: int, before_window: BeforeWindow | None
+    ) -> Iterator[CaptionToDraw]:
+        """The captions from the cursor on, read window by window as they are needed.
 
+        Ends early where `before_window` refuses while windows are under way: it is asked again once they are
+        committed, when it can count what they cost.
+        """
+        tables = self._store.tables
+        corpus = tables.snapshot("enriched_captions", self._unit.partitions)
+        assert corpus is not None
+        spoken = _display_texts(self._store, self._unit)
+        columns = ["position", "caption_id", "text", "concept"]
+        for start, end, rows in windows(
+            corpus, "position", self._writer.cursor, self._total, captions_per_commit, columns
+        ):
+            if before_window is not None and not self._may_begin(start, end, before_window):
+                return
+            window = _Window(start, end, rows.num_rows)
+            self._open.append(window)
+            for row in rows.to_pylist():
+                self._window_of[row["caption_id"]] = window
+                yield CaptionToDraw(row["position"], row["caption_id"], row["text"], spoken[row["concept"]])
 
-def _request(group: Group, view: int) -> ImageRequest:
-    identity = group.caption["caption_id"]
-    reseed = group.reseeds[view]
-    return ImageRequest(
-        caption_id=identity,
-        view=view,
-        reseed=reseed,
-        seed=image_seed(identity, view, reseed),
-        text=group.caption["text"],
-        concept=group.caption["concept"],
-    )
+    def _may_begin(self, start: int, end: int, before_window: BeforeWindow) -> bool:
+        under_way = self._open or self._committing is not None
+        try:
+            before_window(end - self._writer.cursor if under_way else end - start)
+        except ValueError:
+            if under_way:
+                return False
+            raise
+        return True
+
+    def _commit_finished(self, committer: ThreadPoolExecutor) -> None:
+        """Hand finished windows to the committing thread, in order, one at a time."""
+        while self._open and self._open[0].is_finished:
+            window = self._open.popleft()
+            self._await_commit()
+            now = time.monotonic()
+            self._committing = committer.submit(self._commit, window, now - self._clock)
+            self._clock = now
+
+    def _await_commit(self) -> None:
+        if self._committing is not None:
+            end = self._committing.result()
+            self._committing = None
+            self._on_progress(end, self._total)
+
+    def _commit(self, window: _Window, wall_seconds: float) -> int:
+        groups = sorted(window.groups, key=lambda group: group.caption.position)
+        provenance = asdict(self._sampler.provenance) | {"fingerprint": self._fingerprint}
+        facts, encoded = _rows(self._unit, groups, provenance, self._rules.checks)
+        spent = ledger_row(
+            STAGE,
+            self._unit,
+            window.start,
+            units=len(facts),
+            generator=self._sampler.provenance.model,
+            requests=sum(group.num_requests for group in groups),
+            wall_seconds=wall_seconds,
+            gpu_seconds=sum(group.sampling_seconds for group in groups) * self._sampler.num_gpus,
+            size_bytes=sum(fact["size_bytes"] for fact in facts),
+            prices=self._prices,
+            run_id=self._run_id,
+        )
+        sides = {
+            "image_bytes": rows_of("image_bytes", encoded),
+            "quarantine": rows_of("quarantine", _quarantined(self._unit, groups)),
+            "ledger": spent,
+        }
+        self._writer.commit(window.end, rows_of(STAGE, facts), sides)
+        return window.end
 
 
 def _display_texts(store: Store, unit: Unit) -> dict[str, str]:
@@ -174,50 +248,45 @@ def _display_texts(store: Store, unit: Unit) -> dict[str, str]:
 
 
 def _rows(
-    unit: Unit, groups: Sequence[Group], sampler: ImageSampler, fingerprint: str
+    unit: Unit, groups: Sequence[PositiveGroup], provenance: dict[str, str], checks: Sequence[str]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Facts and bytes of all groups that passed."""
-    provenance = asdict(sampler.provenance) | {"fingerprint": fingerprint}
     facts, encoded = [], []
     for group in groups:
-        if group.reason is not None:
-            continue
         key = {
             **unit.partitions,
-            "position": group.caption["position"],
-            "caption_id": group.caption["caption_id"],
+            "position": group.caption.position,
+            "caption_id": group.caption.caption_id,
         }
-        for view, (data, image) in enumerate(zip(group.encoded, group.images, strict=True)):
-            assert data is not None
-            assert image is not None
-            encoded.append({**key, "view": view, "encoded": data})
+        for number, view in enumerate(group.views):
+            encoded.append({**key, "view": number, "encoded": view.encoded})
             facts.append(
                 {
                     **key,
-                    "view": view,
-                    "seed": image_seed(key["caption_id"], view, group.reseeds[view]),
-                    "reseeds": group.reseeds[view],
-                    "sha256": hashlib.sha256(data).hexdigest(),
-                    "size_bytes": len(data),
-                    "width": image.shape[1],
-                    "height": image.shape[0],
-                    "perceptual_hash": perceptual_hash(image),
-                    "checks_passed": list(GROUP_CHECKS),
+                    "view": number,
+                    "seed": image_seed(group.caption.caption_id, number, group.reseeds[number]),
+                    "reseeds": group.reseeds[number],
+                    "sha256": hashlib.sha256(view.encoded).hexdigest(),
+                    "size_bytes": len(view.encoded),
+                    "width": view.width,
+                    "height": view.height,
+                    "perceptual_hash": view.perceptual_hash,
+                    "checks_passed": list(checks),
                     **provenance,
                 }
             )
     return facts, encoded
 
 
-def _quarantined(unit: Unit, groups: Sequence[Group]) -> list[dict[str, Any]]:
+def _quarantined(unit: Unit, groups: Sequence[PositiveGroup]) -> list[dict[str, Any]]:
     return [
         {
             **unit.partitions,
             "stage": STAGE,
-            "position": group.caption["position"],
-            "caption_id": group.caption["caption_id"],
+            "position": group.caption.position,
+            "caption_id": group.caption.caption_id,
             "reason": group.reason,
-            "detail": group.caption["text"][:200],
+            "detail": group.caption.text[:200],
             "attempts": max(group.reseeds) + 1,
         }
         for group in groups

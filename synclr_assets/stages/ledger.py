@@ -28,7 +28,7 @@ class Prices(BaseModel):
     usd_per_gpu_hour: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """US dollars for an hour of one GPU."""
 
-    def usd(self, prompt_tokens: int, completion_tokens: int, gpu_seconds: float) -> float:
+    def usd(self, prompt_tokens: float, completion_tokens: float, gpu_seconds: float) -> float:
         """US dollars for this much work."""
         return (
             prompt_tokens * self.usd_per_million_prompt_tokens / TOKENS_PER_PRICE

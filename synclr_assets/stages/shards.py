@@ -62,7 +62,7 @@ def num_shards_of(total: int, settings: ShardSettings) -> int:
 def write_shards(
     store: Store,
     unit: Unit,
-    settings: ShardSettings = ShardSettings(),  # noqa: B008 - frozen
+    settings: ShardSettings = ShardSettings(),
     *,
     run_id: str = "",
     on_progress: OnProgress = silent,

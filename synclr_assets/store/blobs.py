@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from obstore.store import ObjectStore, from_url
 from synclr_assets.store.location import Location, checked_key
 
 COPY_CHUNK_BYTES = 1 << 20
+PARTIAL_PREFIX = ".partial-"
 
 
 class Blobs:
@@ -35,6 +36,41 @@ class Blobs:
         with source.open("rb") as handle:
             os.fsync(handle.fileno())
         os.replace(source, target)
+
+    def put_bytes(self, key: str, data: bytes) -> None:
+        """Put small content at its key, in place of any earlier one; durable when it returns."""
+        if not self.location.is_local:
+            obstore.put(self._remote(), checked_key(key), data)
+            return
+        target = self.location.local_path(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, partial = tempfile.mkstemp(prefix=PARTIAL_PREFIX, dir=target.parent)
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(partial, target)
+
+    def keys(self, prefix: str) -> list[str]:
+        """Keys of all whole files below a folder key, sorted; none where there is no such folder."""
+        if not self.location.is_local:
+            pages = obstore.list(self._remote(), prefix=checked_key(prefix))
+            return sorted(found["path"] for page in pages for found in page)
+        files = (path for path in self.location.local_path(prefix).rglob("*") if path.is_file())
+        root = self.location.folder
+        return sorted(
+            path.relative_to(root).as_posix() for path in files if not path.name.startswith(PARTIAL_PREFIX)
+        )
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Remove files; an absent one is fine."""
+        for key in keys:
+            checked_key(key)
+        if self.location.is_local:
+            for key in keys:
+                self.location.local_path(key).unlink(missing_ok=True)
+        elif keys:
+            obstore.delete(self._remote(), list(keys))
 
     def exists(self, key: str) -> bool:
         if self.location.is_local:
@@ -57,7 +93,9 @@ class Blobs:
             with self.location.local_path(key).open("rb") as handle:
                 handle.seek(offset_bytes)
                 return handle.read(size_bytes)
-        return bytes(obstore.get_range(self._remote(), checked_key(key), start=offset_bytes, length=size_bytes))
+        return bytes(
+            obstore.get_range(self._remote(), checked_key(key), start=offset_bytes, length=size_bytes)
+        )
 
     def fetch(self, key: str, folder: Path) -> Path:
         """The file as a local path: itself in a local store, else a copy in `folder`."""

@@ -32,7 +32,9 @@ class Location:
         if scheme == "file":
             return cls(Path(unquote(urlparse(text).path)).resolve().as_uri().rstrip("/"))
         if "://" in text:
-            raise StoreError(f"The store's root {text!r} has the scheme {scheme!r}: use a folder, file:// or s3://.")
+            raise StoreError(
+                f"The store's root {text!r} has the scheme {scheme!r}: use a folder, file:// or s3://."
+            )
         return cls(Path(text).expanduser().resolve().as_uri().rstrip("/"))
 
     @property
@@ -43,7 +45,9 @@ class Location:
     def folder(self) -> Path:
         """The root as a local folder. Raises StoreError for a remote store."""
         if not self.is_local:
-            raise StoreError(f"{self.uri} is not a local folder: copy what you need with your S3 client first.")
+            raise StoreError(
+                f"{self.uri} is not a local folder: copy what you need with your S3 client first."
+            )
         return Path(unquote(urlparse(self.uri).path))
 
     def table_uri(self, table: str) -> str:

@@ -37,7 +37,11 @@ _PARTITION = (
     ("generation", INT, "Generation of the bucket, from 0; earlier ones stay as they are"),
 )
 _POSITION = ("position", LONG, "Place in the bucket's shuffled plan, from 0; gaps are quarantined captions")
-_CAPTION_ID = ("caption_id", STRING, "128-bit hash of (bucket, generation, concept, template, ordinal), 32 hex")
+_CAPTION_ID = (
+    "caption_id",
+    STRING,
+    "128-bit hash of (bucket, generation, concept, template, ordinal), 32 hex",
+)
 _PROVENANCE = (
     ("model", STRING, "Generator model id"),
     ("revision", STRING, "Pinned revision of the model"),
@@ -98,7 +102,7 @@ _SPECS = (
             ("position", LONG, "Index of the concept among those of the generation that need backgrounds"),
             ("concept", STRING, "Concept it suits"),
             ("ordinal", INT, "Order within the concept's list"),
-            ("background", STRING, "The place or setting"),
+            ("background", STRING, "The place or setting; null for a concept a model was asked for in vain"),
             ("origin", STRING, "frozen (a dictionary) or generated (asked of a model)"),
             *_PROVENANCE,
         ),
@@ -121,6 +125,20 @@ _SPECS = (
             *_WORK,
             *_PROVENANCE,
             ("settings", STRING, "Settings fingerprint of the whole stage, backgrounds included"),
+        ),
+        key=("caption_id",),
+        cursor="position",
+    ),
+    TableSpec(
+        "plain_captions",
+        "The caption of template c that a c_bg caption was rewritten from, where a model rewrites (SynCLR 3.1)",
+        (
+            *_PARTITION,
+            _POSITION,
+            _CAPTION_ID,
+            ("text", STRING, "The caption before its background was added"),
+            *_WORK,
+            *_PROVENANCE,
         ),
         key=("caption_id",),
         cursor="position",
@@ -307,7 +325,7 @@ _SPECS = (
             ("run_id", STRING, "Run that did it; null in rows older than this column"),
             ("at", TIME, "When it was recorded"),
         ),
-        key=("stage", "bucket", "generation", "position", "model_id"),
+        key=("stage", "bucket", "generation", "position", "generator", "model_id"),
         cursor="position",
     ),
 )

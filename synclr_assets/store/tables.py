@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -55,7 +56,7 @@ class Tables:
             return existing
         self.location.ensure_writable()
         spec = self.spec(name)
-        try:
+        with suppress(CommitFailedError):  # another process created it a moment ago: the open below reads theirs
             DeltaTable.create(
                 self.location.table_uri(name),
                 schema=spec.schema,
@@ -67,8 +68,6 @@ class Tables:
                 storage_options=self.location.storage_options() or None,
                 raise_if_key_not_exists=False,
             )
-        except CommitFailedError:
-            pass  # another process created it a moment ago: the open below reads theirs
         created = self.open(name)
         assert created is not None, name
         return created
@@ -130,7 +129,9 @@ class Tables:
             ),
         )
 
-    def append_once(self, name: str, app_id: str, rows: pa.Table, metadata: dict[str, str] | None = None) -> bool:
+    def append_once(
+        self, name: str, app_id: str, rows: pa.Table, metadata: dict[str, str] | None = None
+    ) -> bool:
         """Append under a name that is taken once for ever. False where it was already taken."""
         for _ in range(MAX_COMMIT_RETRIES):
             handle = self.open_or_create(name)
@@ -141,7 +142,9 @@ class Tables:
                 return True
             except CommitFailedError:
                 continue
-        raise CommitFailedError(f"{name}: {MAX_COMMIT_RETRIES} commits in a row met other writers; run it again.")
+        raise CommitFailedError(
+            f"{name}: {MAX_COMMIT_RETRIES} commits in a row met other writers; run it again."
+        )
 
     def replace(self, name: str, predicate: str, rows: pa.Table) -> None:
         """Put rows in the place of all rows that match the predicate, in one commit."""
@@ -157,7 +160,9 @@ class Tables:
                 return
             except CommitFailedError:
                 continue
-        raise CommitFailedError(f"{name}: {MAX_COMMIT_RETRIES} commits in a row met other writers; run it again.")
+        raise CommitFailedError(
+            f"{name}: {MAX_COMMIT_RETRIES} commits in a row met other writers; run it again."
+        )
 
 
 def windows(

@@ -122,7 +122,9 @@ class StageWriter:
                 return
             except CommitFailedError:
                 continue
-        raise FencedError(f"{self._stage} of {self._unit} could not be taken over: other runs keep writing it.")
+        raise FencedError(
+            f"{self._stage} of {self._unit} could not be taken over: other runs keep writing it."
+        )
 
     def _remove_orphans(self, side: str) -> None:
         spec = self._tables.spec(side)

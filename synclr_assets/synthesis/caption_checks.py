@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+from synclr_assets.synthesis.caption_language import is_english
 from synclr_assets.synthesis.protocols import CaptionRequest
 from synclr_assets.synthesis.vocabulary import singular, words_of
 
@@ -12,20 +13,42 @@ MAX_CHARACTERS = 400
 EMPTY = "empty"
 TOO_LONG = "too_long"
 UNPRINTABLE = "unprintable"
+REFUSED = "refused"
 PROMPT_ECHOED = "prompt_echoed"
+WRONG_LANGUAGE = "wrong_language"
 CONCEPT_MISSING = "concept_missing"
 DUPLICATE = "duplicate"
+NEAR_DUPLICATE = "near_duplicate"
 
-CAPTION_REASONS = (EMPTY, TOO_LONG, UNPRINTABLE, PROMPT_ECHOED, CONCEPT_MISSING, DUPLICATE)
-"""Every reason a caption can be refused for. DUPLICATE is the stage's to give: it alone sees the others."""
+CAPTION_REASONS = (
+    EMPTY, REFUSED, TOO_LONG, UNPRINTABLE, PROMPT_ECHOED, WRONG_LANGUAGE, CONCEPT_MISSING, DUPLICATE, NEAR_DUPLICATE,
+)  # fmt: skip
+"""Every reason a caption can be refused for, in the order of judging. The last two are the stage's to give: it alone
+sees the other captions."""
+
+CHECKS_VERSION = 2
+"""Raised whenever a text would be judged otherwise; part of the settings of every stage that checks captions."""
 
 _FILLING = {"a", "an", "the", "of", "and", "with", "in", "on"}
+_REFUSAL = re.compile(
+    r"""^\W*(
+        (i['\u2019]?m|i\ am|we\ are|we['\u2019]re)\ (\w+\ )?(sorry|unable|not\ able|afraid)\b
+        | (sorry|apologies)[,.!]?\ (but\b|i\b|we\b|that\b|as\ an?\b)
+        | (i|we)\ (\w+\ )?apologi[sz]e\b
+        | (i|we)\ (\w+\ )?(can['\u2019]t|cannot|can\ not|won['\u2019]t|will\ not|do\ not|don['\u2019]t)\ \w+
+        | unfortunately,?\ (i|we)\b
+        | as\ an?\ (\w+\ )?(ai|artificial\ intelligence|language\ model)\b
+    ) | \bas\ an?\ ai\ (language\ )?(model|assistant)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
 def check_caption(text: str, request: CaptionRequest) -> str | None:
     """Why `text` cannot be the caption of `request`; None if it can."""
     if not words_of(text):
         return EMPTY
+    if _REFUSAL.search(text):
+        return REFUSED
     if len(text) > MAX_CHARACTERS:
         return TOO_LONG
     if (
@@ -35,6 +58,8 @@ def check_caption(text: str, request: CaptionRequest) -> str | None:
         return UNPRINTABLE
     if "=>" in text or _is_line_of(text, request.prompt):
         return PROMPT_ECHOED
+    if not is_english(text, (request.concept, request.background or "")):
+        return WRONG_LANGUAGE
     if not mentions(text, request.concept):
         return CONCEPT_MISSING
     return None
@@ -55,7 +80,8 @@ def _stems(text: str) -> list[str]:
 
 
 def _is_line_of(text: str, prompt: str) -> bool:
-    """Whether the text repeats the prompt's header or one of its solved captions."""
+    """Whether the text repeats the prompt's header, its query of two parts, or one of its solved captions."""
     lines = prompt.split("\n")
     solved = [line.partition("=>")[2].strip() for line in lines[1:-1]]
-    return words_of(text) in [words_of(line) for line in (lines[0], *solved) if line]
+    query = lines[-1].partition("=>")[0] if ", " in lines[-1] else ""
+    return words_of(text) in [words_of(line) for line in (lines[0], query, *solved) if line]

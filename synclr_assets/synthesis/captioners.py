@@ -5,9 +5,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from synclr_assets.synthesis.openai_settings import OpenAICaptionerSettings
 from synclr_assets.synthesis.prompts import PromptSet, load_prompt_set
 from synclr_assets.synthesis.protocols import Captioner
 from synclr_assets.synthesis.rehearsal_captions import RehearsalCaptioner
+from synclr_assets.synthesis.transformers_settings import TransformersCaptionerSettings
 
 
 class CaptionerSettings(BaseModel):
@@ -19,6 +21,10 @@ class CaptionerSettings(BaseModel):
     """One of `CAPTIONER_KINDS`."""
     prompt_set: Path | None = None
     """YAML file of solved examples; None for the shipped set."""
+    transformers: TransformersCaptionerSettings = TransformersCaptionerSettings()
+    """The language model of kind `transformers`; of no effect on other kinds."""
+    openai: OpenAICaptionerSettings | None = None
+    """The server of kind `openai_compatible`, which cannot do without."""
 
     def prompts(self) -> PromptSet:
         """The prompt set of these settings. Raises PromptSetError."""
@@ -38,5 +44,25 @@ def _rehearsal(settings: CaptionerSettings) -> Captioner:
     return RehearsalCaptioner(settings.prompts().fingerprint)
 
 
-_MAKERS: Mapping[str, Callable[[CaptionerSettings], Captioner]] = {"rehearsal": _rehearsal}
+def _transformers(settings: CaptionerSettings) -> Captioner:
+    from synclr_assets.synthesis.transformers_captions import TransformersCaptioner
+
+    return TransformersCaptioner(settings.transformers, settings.prompts().fingerprint)
+
+
+def _openai_compatible(settings: CaptionerSettings) -> Captioner:
+    from synclr_assets.synthesis.openai_captions import make_openai_captioner
+
+    if settings.openai is None:
+        raise ValueError(
+            "captioner kind 'openai_compatible' needs its server; set openai with at least base_url and model."
+        )
+    return make_openai_captioner(settings.openai, settings.prompts())
+
+
+_MAKERS: Mapping[str, Callable[[CaptionerSettings], Captioner]] = {
+    "rehearsal": _rehearsal,
+    "transformers": _transformers,
+    "openai_compatible": _openai_compatible,
+}
 CAPTIONER_KINDS = tuple(_MAKERS)

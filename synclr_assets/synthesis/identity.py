@@ -14,6 +14,10 @@ TEMPLATES = ("c", "c_rel", "c_bg")
 """The caption templates of SynCLR 3.1, in the order in which shares are laid out when one is drawn."""
 
 
+DRAWS_VERSION = 2
+"""Raised whenever the same key would draw other choices; part of the settings of every stage that draws prompts."""
+
+
 def digest_hex(*parts: KeyPart) -> str:
     """128-bit blake2b of the parts as 32 lowercase hex characters; no two part lists share an encoding."""
     return hashlib.blake2b(_encode(parts), digest_size=16).hexdigest()
@@ -43,9 +47,17 @@ def draw(*key_parts: KeyPart, choices: Sequence[Choice], weights: Sequence[float
 
 
 def draw_distinct(*key_parts: KeyPart, choices: Sequence[Choice], count: int) -> list[Choice]:
-    """`count` different positions of `choices` in a drawn order; fewer when there are fewer."""
-    order = sorted(range(len(choices)), key=lambda index: draw_unit("distinct", *key_parts, index))
-    return [choices[index] for index in order[:count]]
+    """`count` different positions of `choices` in a drawn order; fewer when there are fewer.
+
+    The first steps of a Fisher-Yates shuffle: one hash for each position drawn, however many there are.
+    """
+    swapped: dict[int, int] = {}
+    drawn = []
+    for place in range(min(count, len(choices))):
+        other = place + int(draw_unit("distinct", *key_parts, place) * (len(choices) - place))
+        drawn.append(choices[swapped.get(other, other)])
+        swapped[other] = swapped.get(place, place)
+    return drawn
 
 
 def template_of(bucket: str, generation: int, concept: str, ordinal: int, shares: Mapping[str, float]) -> str:

@@ -11,6 +11,8 @@ from synclr_assets.synthesis.protocols import UInt8Image
 BLANK = "blank"
 WRONG_SIZE = "wrong_size"
 NEAR_IDENTICAL = "near_identical"
+TEXT_MISMATCH = "text_mismatch"
+"""Below the threshold of a model of image-text agreement; see `image_text_agreement`."""
 
 GROUP_CHECKS = (WRONG_SIZE, BLANK, NEAR_IDENTICAL)
 """Every check of `check_group`, in order; each names the reason it gives."""

@@ -47,7 +47,9 @@ def resolve_model(what: str, model: str, revision: str | None, licence: str | No
     if not is_folder and not _HUB_ID.fullmatch(model):
         raise ModelError(f"{what} {model}: there is no such folder; name a saved model's folder or a hub id.")
     if licence is None:
-        raise ModelError(f"{what} {model}: its licence is not known; set licence to what its model card says.")
+        raise ModelError(
+            f"{what} {model}: its licence is not known; set licence to what its model card says."
+        )
     if is_folder:
         if revision is not None:
             raise ModelError(

@@ -14,7 +14,13 @@ from synclr_assets.synthesis.purchases import Delivery
 
 REDACTED = "[key]"
 _SHORTEST_SECRET = 8
-_NO_SUCH_MODEL = {"model_not_found", "invalid_model", "model_deprecated", "model_not_available", "deprecated_model"}
+_NO_SUCH_MODEL = {
+    "model_not_found",
+    "invalid_model",
+    "model_deprecated",
+    "model_not_available",
+    "deprecated_model",
+}
 _DECLINED = {"content_filter", "content_policy_violation"}
 _RETRIED = {408, 409, 425, 429}
 
@@ -48,7 +54,12 @@ def redacted(text: str, key: str) -> str:
 
 
 def answer_of(
-    settings: OpenAIServerSettings, status: int, headers: Mapping[str, str], text: str, *, batched: bool = False
+    settings: OpenAIServerSettings,
+    status: int,
+    headers: Mapping[str, str],
+    text: str,
+    *,
+    batched: bool = False,
 ) -> Answer:
     """Judge one response of the completions or chat endpoint, the key already taken out of its text."""
     if status == 200:
@@ -66,10 +77,14 @@ def answer_of(
         variable = settings.api_key_env or "no variable (api_key_env is not set)"
         return ApiKeyError(f"The key in {variable} is refused by {where}: put a valid key there.")
     if code == "insufficient_quota":
-        return ApiError(f"The account behind {settings.api_key_env} has no quota left at {where}: raise it there.")
+        return ApiError(
+            f"The account behind {settings.api_key_env} has no quota left at {where}: raise it there."
+        )
     if status in _RETRIED or status >= 500:
         return TryAgain(f"answered {status}: {message}", retry_after_seconds(headers))
-    return ApiError(f"{where} refuses the request for {settings.model!r}: {message.rstrip('.')}; change its settings.")
+    return ApiError(
+        f"{where} refuses the request for {settings.model!r}: {message.rstrip('.')}; change its settings."
+    )
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
@@ -126,3 +141,12 @@ def _number(value: str | None) -> float | None:
         return None if value is None else float(value)
     except ValueError:
         return None
+
+
+def undelivered(settings: OpenAIServerSettings, what: str, last: TryAgain | None) -> ApiError:
+    """The error of something whose tries are used up."""
+    reason = last.reason.rstrip(".") if last else "declined it"
+    return ApiError(
+        f"{settings.base_url} did not deliver {what} in {settings.max_tries} tries (it last {reason}): "
+        "run it again later, what was delivered and what is under way is kept."
+    )

@@ -10,7 +10,12 @@ from synclr_assets.synthesis.identity import draw_unit
 from synclr_assets.synthesis.openai_client import ApiRequest, OpenAIClient
 from synclr_assets.synthesis.openai_settings import OpenAICaptionerSettings
 from synclr_assets.synthesis.prompts import PromptSet
-from synclr_assets.synthesis.protocols import CaptionRequest, Completion, ModelProvenance, settings_fingerprint
+from synclr_assets.synthesis.protocols import (
+    CaptionRequest,
+    Completion,
+    ModelProvenance,
+    settings_fingerprint,
+)
 from synclr_assets.synthesis.purchases import DeliveryMemory, request_key
 
 INSTRUCTION = (

@@ -6,10 +6,11 @@ The key is read from the environment when the first request is sent, and taken o
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cached_property
+from typing import Any, Literal
 
 from synclr_assets.synthesis.openai_answers import (
     Answer,
@@ -18,14 +19,14 @@ from synclr_assets.synthesis.openai_answers import (
     TryAgain,
     answer_of,
     redacted,
+    undelivered,
 )
 from synclr_assets.synthesis.openai_rate import AdaptiveGate, Stopped, backoff_seconds
 from synclr_assets.synthesis.openai_settings import OpenAIServerSettings
 from synclr_assets.synthesis.purchases import Delivery, DeliveryMemory, TransientMemory
 
-if TYPE_CHECKING:
-    from openai import OpenAI
-
+KEYLESS = "none"
+"""Sent to servers that ask for no key; the `openai` client wants one."""
 REQUEST_KEY_HEADER = "X-Client-Request-Id"
 """Header that carries the request key, so that a provider's support can find a request."""
 
@@ -45,31 +46,41 @@ class ApiRequest:
 class OpenAIClient:
     """Buys completions, each once: what its memory holds is not asked for again."""
 
-    def __init__(self, settings: OpenAIServerSettings, memory: DeliveryMemory | None = None) -> None:
+    def __init__(self, settings: OpenAIServerSettings) -> None:
         self._settings = settings
-        self._memory: DeliveryMemory = TransientMemory() if memory is None else memory
+        self._memory: DeliveryMemory = TransientMemory()
+        self._line = _Line(settings)
 
     def remembering(self, memory: DeliveryMemory) -> OpenAIClient:
-        """The same client with another memory."""
-        return OpenAIClient(self._settings, memory)
+        """The same client with another memory, over the same connections."""
+        other = OpenAIClient(self._settings)
+        other._memory, other._line = memory, self._line
+        return other
 
     def ask(self, requests: Sequence[ApiRequest]) -> list[Delivery]:
         """The delivery of each request, in order, live or by batch jobs.
 
         Raises ApiError in one sentence; what was delivered until then is in the memory.
         """
-        missing = {one.key: one for one in requests if self._memory.recall(one.key) is None}
-        if missing and self._settings.use_batch_api:
-            from synclr_assets.synthesis.openai_batch import BatchJobs
-
-            with Connection(self._settings) as connection:
-                BatchJobs(self._settings, connection, self._memory).deliver(list(missing.values()))
-        elif missing:
-            with Connection(self._settings) as connection:
-                self._deliver_live(connection, list(missing.values()))
+        if self._missing(requests) or self._memory.notes():
+            self._deliver(self._line.connection, requests)
         deliveries = [self._memory.recall(one.key) for one in requests]
         assert all(deliveries), "a request was neither delivered nor refused"
         return [one for one in deliveries if one is not None]
+
+    def _missing(self, requests: Sequence[ApiRequest]) -> list[ApiRequest]:
+        """The requests without a delivery, each once."""
+        return list({one.key: one for one in requests if self._memory.recall(one.key) is None}.values())
+
+    def _deliver(self, connection: Connection, requests: Sequence[ApiRequest]) -> None:
+        from synclr_assets.synthesis.openai_batch import BatchJobs
+
+        jobs = BatchJobs(self._settings, connection, self._memory)
+        jobs.resume()
+        if self._settings.use_batch_api:
+            jobs.deliver(self._missing(requests))
+        if missing := self._missing(requests):
+            self._deliver_live(connection, missing)
 
     def _deliver_live(self, connection: Connection, requests: Sequence[ApiRequest]) -> None:
         gate = AdaptiveGate(self._settings.max_concurrency)
@@ -83,9 +94,11 @@ class OpenAIClient:
         if failures:
             raise failures[0]
 
-    def _deliver_one(self, connection: Connection, gate: AdaptiveGate, request: ApiRequest) -> ApiError | None:
+    def _deliver_one(
+        self, connection: Connection, gate: AdaptiveGate, request: ApiRequest
+    ) -> ApiError | None:
         """Try one request until it is delivered and kept; the error no retry mends, which stops the others."""
-        answer: Answer | None = None
+        last: TryAgain | None = None
         try:
             for failures in range(1, self._settings.max_tries + 1):
                 with gate.request() as entered:
@@ -95,50 +108,96 @@ class OpenAIClient:
                         gate.succeeded()
                         return None
                 if isinstance(answer, ApiError):
-                    break
-                gate.pushed_back(entered, answer.retry_after_seconds)
+                    gate.stop()
+                    return answer
+                last = answer
+                gate.pushed_back(entered, last.retry_after_seconds)
                 if failures < self._settings.max_tries:
                     own = backoff_seconds(failures, self._settings.max_backoff_seconds)
-                    gate.wait(max(own, answer.retry_after_seconds or 0.0))
+                    gate.wait(max(own, last.retry_after_seconds or 0.0))
         except Stopped:
             return None
         except BaseException:
             gate.stop()
             raise
         gate.stop()
-        return answer if isinstance(answer, ApiError) else gave_up(self._settings, answer)
+        return undelivered(self._settings, "a request", last)
 
 
-def gave_up(settings: OpenAIServerSettings, last: TryAgain | None) -> ApiError:
-    """The error of a request whose tries are used up."""
-    return ApiError(
-        f"{settings.base_url} did not deliver a request in {settings.max_tries} tries (it last "
-        f"{last.reason.rstrip('.') if last else 'said nothing'}): run it again later, what was delivered is kept."
-    )
-
-
-class Connection:
-    """The `openai` client of one server, which never raises and never shows the key."""
+class _Line:
+    """Opens the connection when it is first needed, so that a generator can be made without its key."""
 
     def __init__(self, settings: OpenAIServerSettings) -> None:
         self._settings = settings
-        self._key = _read_key(settings)
-        self.client = _client(settings, self._key)
 
-    def __enter__(self) -> Connection:
-        return self
+    @cached_property
+    def connection(self) -> Connection:
+        return Connection(self._settings)
 
-    def __exit__(self, *_: object) -> None:
-        self.client.close()
+
+class Connection:
+    """The `openai` client of one server: judges what comes back, never raises it, never shows the key."""
+
+    def __init__(self, settings: OpenAIServerSettings) -> None:
+        from openai import OpenAI
+
+        self._settings = settings
+        self._key = read_key(settings)
+        self.client = OpenAI(
+            base_url=settings.base_url,
+            api_key=self._key,
+            timeout=settings.timeout_seconds,
+            max_retries=0,
+        )
 
     def send(self, request: ApiRequest) -> Answer:
-        """One try. A body that breaks off, a silence, an unreachable server: all may be tried again."""
-        return self.judged(lambda: self._post(request))
+        """One try at one request."""
+        client, headers = self.client, {REQUEST_KEY_HEADER: request.key}
+        endpoint = client.completions if request.endpoint == "completions" else client.chat.completions
+        raw = self.fetch(lambda: endpoint.with_raw_response.create(**request.body, extra_headers=headers))
+        return (
+            raw if isinstance(raw, TryAgain) else answer_of(self._settings, raw.status, raw.headers, raw.text)
+        )
 
-    def judged(self, call: Any, *, batched: bool = False) -> Answer:
-        """What a call's raw response means."""
-        raw = self.called(call)
-        if isinstance(raw, TryAgain):
-            return raw
-        status, headers, text = raw
-        return answer_of(self._settings, status, headers, text, batched=batched)
+    def fetch(self, call: Callable[[], Any]) -> RawAnswer | TryAgain:
+        """The response of a raw call, whatever its status, the key taken out.
+
+        A body that breaks off, a silence and a server out of reach mean TryAgain.
+        """
+        from openai import APIConnectionError, APIStatusError, APITimeoutError
+
+        try:
+            response = call()
+            status, headers, text = response.status_code, response.headers, response.text
+        except APITimeoutError:
+            return TryAgain(f"was silent for {self._settings.timeout_seconds:g} s")
+        except APIConnectionError:
+            return TryAgain("could not be reached or broke off")
+        except APIStatusError as error:
+            status, headers, text = error.status_code, error.response.headers, error.response.text
+        return RawAnswer(status, dict(headers), redacted(text, self._key))
+
+
+@dataclass(frozen=True)
+class RawAnswer:
+    """One HTTP response, without the key."""
+
+    status: int
+    """HTTP status."""
+    headers: dict[str, str]
+    """Response headers."""
+    text: str
+    """Whole body."""
+
+
+def read_key(settings: OpenAIServerSettings) -> str:
+    """The key out of the environment. Raises ApiKeyError where the variable is not set."""
+    if settings.api_key_env is None:
+        return KEYLESS
+    key = os.environ.get(settings.api_key_env, "").strip()
+    if not key:
+        raise ApiKeyError(
+            f"The environment variable {settings.api_key_env} is not set: put the key for {settings.base_url} "
+            "there, or set api_key_env to null for a server that asks for none."
+        )
+    return key

@@ -52,6 +52,8 @@ class OpenAIServerSettings(BaseModel):
     """What a request costs in a batch, as a share of its live price."""
     batch_poll_seconds: float = Field(default=30.0, gt=0)
     """Time between two looks at a running batch, in seconds."""
+    least_requests_per_batch: int = Field(default=32, ge=1)
+    """Fewer open requests than this are asked live, at the live price: redraws would wait hours for a job of one."""
     requests_per_batch: int = Field(default=20_000, ge=1, le=50_000)
     """Most requests in one batch job."""
 

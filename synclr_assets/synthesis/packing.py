@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from synclr_assets.synthesis.encoding import extension_of
+
 FILE_MODE = 0o644
 
 
@@ -48,22 +50,25 @@ class PackedShard:
 
 
 def pack_shard(path: Path, samples: Iterable[Sample]) -> PackedShard:
-    """Write the samples as `<caption_id>.0.jpg` ... `.txt` `.json` members of a plain tar at `path`."""
+    """Write the samples as `<caption_id>.0.jpg` ... `.txt` `.json` members of a plain tar at `path`.
+
+    WebP images get the extension `webp`.
+    """
     members = []
     num_images = 0
     with path.open("wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for sample in samples:
             start = file.tell()
             for view, data in enumerate(sample.encoded_views):
-                _add(tar, f"{sample.caption_id}.{view}.jpg", data)
+                _add(tar, f"{sample.caption_id}.{view}.{extension_of(data)}", data)
             _add(tar, f"{sample.caption_id}.txt", sample.text.encode())
             record = json.dumps(sample.record, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
             _add(tar, f"{sample.caption_id}.json", record.encode())
             num_images += len(sample.encoded_views)
             members.append(Member(sample.caption_id, start, file.tell() - start))
     data_hash = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
+    with path.open("rb") as written:
+        while chunk := written.read(1 << 20):
             data_hash.update(chunk)
     return PackedShard(path, data_hash.hexdigest(), path.stat().st_size, num_images, tuple(members))
 

@@ -17,6 +17,9 @@ REVISION = "1"
 class RehearsalPainter:
     """Paints each request by itself: text, concept, caption id, view, reseed and seed decide every pixel."""
 
+    images_per_batch = 64
+    num_gpus = 0
+
     def __init__(self, size_px: int = 48) -> None:
         self.size_px = size_px
         self.provenance = ModelProvenance(

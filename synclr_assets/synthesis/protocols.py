@@ -106,6 +106,14 @@ class ImageRequest:
     """Display text of the concept the caption is about."""
 
 
+@dataclass(frozen=True)
+class RefusedView:
+    """What a sampler answers instead of an image that it will not hand out."""
+
+    reason: str
+    """Why, in the style of the checks' reasons, e.g. `unsafe`."""
+
+
 class ImageSampler(Protocol):
     """Draws images of captions; an image never depends on its neighbours in the batch."""
 
@@ -117,8 +125,16 @@ class ImageSampler(Protocol):
     def size_px(self) -> int:
         """Height and width of every image, in pixels."""
 
-    def sample(self, requests: Sequence[ImageRequest]) -> list[UInt8Image]:
-        """One uint8 [size_px, size_px, 3] image per request, in order."""
+    @property
+    def images_per_batch(self) -> int:
+        """Requests that are best asked for at once; may fall while sampling."""
+
+    @property
+    def num_gpus(self) -> int:
+        """GPUs that are held while sampling."""
+
+    def sample(self, requests: Sequence[ImageRequest]) -> Sequence[UInt8Image | RefusedView]:
+        """One uint8 [size_px, size_px, 3] image per request, in order, or the reason there is none."""
 
 
 def settings_fingerprint(model: str, revision: str, **settings: str | int | float) -> str:

@@ -90,7 +90,9 @@ def bucket_files_check() -> dg.AssetChecksDefinition:
             metadata={
                 "buckets": len(bank.buckets),
                 "refused": len(problems),
-                "problems": dg.MarkdownMetadataValue("\n".join(f"- {problem}" for problem in problems) or "none"),
+                "problems": dg.MarkdownMetadataValue(
+                    "\n".join(f"- {problem}" for problem in problems) or "none"
+                ),
             },
         )
 

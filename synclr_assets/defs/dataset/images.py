@@ -85,7 +85,9 @@ def images_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
                 "quarantined by reason": dg.MarkdownMetadataValue(count_table(counts.quarantined)),
                 "reseeded images": pc.sum(pc.greater(facts["reseeds"], 0)).as_py() or 0,
                 "mean size (bytes)": round(pc.mean(facts["size_bytes"]).as_py() or 0.0),
-                "images per second": round((pc.sum(spent["units"]).as_py() or 0) / seconds, 1) if seconds else 0.0,
+                "images per second": round((pc.sum(spent["units"]).as_py() or 0) / seconds, 1)
+                if seconds
+                else 0.0,
                 "generator": provenance_text(sampler.provenance),
                 "contact sheet": image_sheet(opened, unit),
                 "dagster/row_count": facts.num_rows,

@@ -1,5 +1,6 @@
 """Asset `checkpoint`: an encoder trained on a slice's shards, in a process of its own."""
 
+import json
 import math
 from functools import partial
 from typing import Any
@@ -9,7 +10,7 @@ from pydantic import Field
 
 from synclr_assets.defs.resources import ConceptBankResource, StoreResource, TrainerResource
 from synclr_assets.launch.process import run_task
-from synclr_assets.launch.training import plan_training, train, work_folder
+from synclr_assets.launch.training import fetch_encoder, plan_training, train
 from synclr_assets.partitions import BankPartitions
 from synclr_assets.provenance.inputs import training_inputs
 from synclr_assets.report.curves import loss_curve
@@ -25,7 +26,8 @@ class CheckpointConfig(dg.Config):
     seed: int | None = Field(default=None, ge=0, description="Left out, the recipe's.")
     steps: int | None = Field(default=None, gt=0, description="Optimiser steps; left out, the recipe's.")
     generations: dict[str, int] = Field(
-        default_factory=dict, description="Bucket to generation; left out, the newest packed one of each bucket."
+        default_factory=dict,
+        description="Bucket to generation; left out, the newest packed one of each bucket.",
     )
 
 
@@ -46,7 +48,10 @@ def checkpoint_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
         ),
         check_specs=[
             dg.AssetCheckSpec(
-                "loss_is_finite", asset="checkpoint", blocking=True, description="No loss term is NaN or infinite."
+                "loss_is_finite",
+                asset="checkpoint",
+                blocking=True,
+                description="No loss term is NaN or infinite.",
             ),
             dg.AssetCheckSpec(
                 "features_are_not_collapsed",
@@ -73,7 +78,9 @@ def checkpoint_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
             f"{sum(shard.num_captions for shard in inputs.shards)} captions"
         )
         model = train(opened, training, partial(run_task, context, pipes))
-        curve = loss_curve(work_folder(opened, model["key"]) / "metrics.csv")
+        folder = fetch_encoder(opened, model)
+        chance_loss = json.loads((folder / "result.json").read_text())["chance_loss"]
+        curve = loss_curve(folder / "metrics.csv", chance_loss)
         return dg.MaterializeResult(
             metadata={
                 "model": model["model_id"],

@@ -21,7 +21,9 @@ BASELINES = ("random_weights", "raw_pixels")
 class EvaluationConfig(dg.Config):
     """Which model to score, and on which part."""
 
-    model_id: str | None = Field(default=None, description="An id or prefix; left out, the slice's newest model.")
+    model_id: str | None = Field(
+        default=None, description="An id or prefix; left out, the slice's newest model."
+    )
     split: Literal["validation", "test"] = Field(
         default="test", description="`validation` while settings are still being chosen."
     )
@@ -56,12 +58,18 @@ def chosen_model(store: Store, slice_name: str, model_id: str | None) -> dict[st
         return find_model(store, model_id)
     trained = models(store, slice_name)
     if not trained:
-        raise NotReadyError(f"Slice {slice_name} has no model yet: materialise checkpoint of {slice_name} first.")
+        raise NotReadyError(
+            f"Slice {slice_name} has no model yet: materialise checkpoint of {slice_name} first."
+        )
     return trained[0]
 
 
 def score_result(
-    model: dict[str, Any], scores: list[dict[str, Any]], check_name: str, metric: str, pictures: dict[str, Any]
+    model: dict[str, Any],
+    scores: list[dict[str, Any]],
+    check_name: str,
+    metric: str,
+    pictures: dict[str, Any],
 ) -> dg.MaterializeResult:
     """Score table, headline and the verdict against random weights."""
     by_subject = headline(scores, metric)

@@ -42,7 +42,9 @@ def segmentation_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
         pipes: dg.PipesSubprocessClient,
     ) -> dg.MaterializeResult:
         opened = store.open()
-        model, scores = run_evaluation(context, config, opened, pipes, "segmentation", trainer.segmentation_dataset)
+        model, scores = run_evaluation(
+            context, config, opened, pipes, "segmentation", trainer.segmentation_dataset
+        )
         return score_result(
             model, scores, "segmentation_beats_random_weights", METRIC, _pictures(opened, model["key"])
         )
@@ -53,4 +55,6 @@ def segmentation_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
 def _pictures(store: Store, key: str) -> dict[str, dg.MarkdownMetadataValue]:
     folder = store.location.local_path(f"{key}/evals/segmentation") if store.location.is_local else None
     paths = sorted(folder.glob("*.png"))[:MAX_PICTURES] if folder else []
-    return {path.stem: dg.MarkdownMetadataValue(markdown_image(path.read_bytes(), path.stem)) for path in paths}
+    return {
+        path.stem: dg.MarkdownMetadataValue(markdown_image(path.read_bytes(), path.stem)) for path in paths
+    }

@@ -32,7 +32,7 @@ def load_pipeline(
     try:
         pipeline = DiffusionPipeline.from_pretrained(
             source.location,
-            torch_dtype=dtype,
+            dtype=dtype,
             use_safetensors=True,
             trust_remote_code=settings.remote_code,
             **options,

@@ -7,7 +7,7 @@ by itself; the empty prompt once per run; timesteps stay off the device, so no s
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,14 +28,13 @@ IMAGES_PER_DECODING = 8
 class OwnLoop:
     """Draws batches with the parts of a StableDiffusionPipeline."""
 
-    def __init__(
-        self, pipeline: Any, settings: DiffusersSettings, size_px: int, batch_size: Callable[[], int]
-    ) -> None:
-        """`batch_size` tells how many views are asked for at once. Raises ModelError for networks that need more
-        than noise, time and text, or another image size."""
+    def __init__(self, pipeline: Any, settings: DiffusersSettings, size_px: int) -> None:
+        """Raises ModelError for networks that need more than noise, time and text, or another image size."""
         factor = pipeline.vae_scale_factor
         if size_px % factor:
-            raise ModelError(f"size_px {size_px}: the image sampler model draws multiples of {factor} pixels.")
+            raise ModelError(
+                f"size_px {size_px}: the image sampler model draws multiples of {factor} pixels."
+            )
         latent_channels = pipeline.vae.config.latent_channels
         if pipeline.unet.config.in_channels != latent_channels or pipeline.unet.config.time_cond_proj_dim:
             raise ModelError(
@@ -44,7 +43,6 @@ class OwnLoop:
         self._pipeline = pipeline
         self._settings = settings
         self._latent_shape = (latent_channels, size_px // factor, size_px // factor)
-        self._batch_size = batch_size
         self._decoding = ShrinkingBatch(IMAGES_PER_DECODING)
         self._device = pipeline.unet.device
         self._dtype = pipeline.unet.dtype
@@ -56,11 +54,8 @@ class OwnLoop:
         import torch
 
         with torch.no_grad():
-            wanted = list(requests)
-            if self._settings.compile:  # a compiled network is made for one batch size
-                wanted += [requests[-1]] * (self._batch_size() - len(requests))
-            text = torch.cat([self.embedding(request.text) for request in wanted])
-            latents = self._denoise(self.noise([request.seed for request in wanted]), text)[: len(requests)]
+            text = torch.cat([self.embedding(request.text) for request in requests])
+            latents = self._denoise(self.noise([request.seed for request in requests]), text)
             return self._decoding.run(list(latents), self._decode)
 
     def noise(self, seeds: Sequence[int]) -> torch.Tensor:
@@ -106,7 +101,9 @@ class OwnLoop:
             if self._empty is None:
                 self._empty = self._embed("")
             text = torch.cat([self._empty.expand_as(text), text])
-        scheduler.set_timesteps(self._settings.num_steps)  # left on the CPU: reading one must not wait for the GPU
+        scheduler.set_timesteps(
+            self._settings.num_steps
+        )  # left on the CPU: reading one must not wait for the GPU
         if hasattr(scheduler, "set_begin_index"):
             scheduler.set_begin_index(0)
         on_device = scheduler.timesteps.to(self._device)

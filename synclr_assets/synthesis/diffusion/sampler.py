@@ -27,8 +27,10 @@ from synclr_assets.synthesis.protocols import (
 if TYPE_CHECKING:
     import torch
 
-IMAGES_PER_GPU_BATCH = 32
-IMAGES_PER_CPU_BATCH = 8
+PIXELS_PER_GPU_BATCH = 32 * 512**2
+PIXELS_PER_CPU_BATCH = 8 * 512**2
+MAX_IMAGES_PER_BATCH = 32
+"""Unless settings say otherwise: small images go together in larger batches, up to this many."""
 
 
 class DiffusersSampler:
@@ -55,8 +57,9 @@ class DiffusersSampler:
         self._device = device
         self._dtype_name = dtype
         self._loop: OwnLoop | PipelineLoop | None = None
-        default_size = IMAGES_PER_GPU_BATCH if device.type == "cuda" else IMAGES_PER_CPU_BATCH
-        self._batch = ShrinkingBatch(settings.images_per_batch or default_size)
+        self._batch = ShrinkingBatch(
+            settings.images_per_batch or _images_per_batch(device, size_px), pad=settings.compile
+        )
         self.size_px = size_px
         self.num_gpus = int(device.type == "cuda")
         self.provenance = ModelProvenance(
@@ -95,7 +98,7 @@ class DiffusersSampler:
 
         pipeline = self._load(self._device, getattr(torch, self._dtype_name))
         if self._settings.loop == "own":
-            return OwnLoop(pipeline, self._settings, self.size_px, lambda: self._batch.size)
+            return OwnLoop(pipeline, self._settings, self.size_px)
         return PipelineLoop(pipeline, self._settings, self.size_px)
 
 
@@ -118,13 +121,20 @@ def _device(name: str | None) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ModelError(f"image sampler device {name!r} is unknown; name cpu, cuda or cuda:<index>.") from error
+        raise ModelError(
+            f"image sampler device {name!r} is unknown; name cpu, cuda or cuda:<index>."
+        ) from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ModelError(
             f"image sampler device {name!r}: torch sees {torch.cuda.device_count()} GPUs; set device to cpu or "
             "leave it out."
         )
     return device
+
+
+def _images_per_batch(device: torch.device, size_px: int) -> int:
+    pixels = PIXELS_PER_GPU_BATCH if device.type == "cuda" else PIXELS_PER_CPU_BATCH
+    return max(1, min(pixels // size_px**2, MAX_IMAGES_PER_BATCH))
 
 
 def _dtype_name(settings: DiffusersSettings, device: torch.device) -> str:

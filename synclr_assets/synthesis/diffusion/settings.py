@@ -43,7 +43,8 @@ class DiffusersSettings(BaseModel):
     device: str | None = None
     """Device as torch names it; None for the first GPU, or the CPU where there is none. Changes no setting."""
     images_per_batch: int | None = Field(default=None, ge=1, le=1024)
-    """Views denoised together; None for 32 on a GPU and 8 on a CPU. Halved when memory runs out."""
+    """Views denoised together; None for 32 on a GPU and 8 on a CPU at 512 px, more of smaller ones, at most 32. Halved
+    when memory runs out."""
     compile: bool = False
     """Whether to compile the denoising network: minutes at the start, faster afterwards."""
     channels_last: bool = False

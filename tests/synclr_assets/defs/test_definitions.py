@@ -64,7 +64,7 @@ def test_data_is_by_bucket_and_models_by_slice(definitions: dg.Definitions) -> N
 
 def test_every_stage_has_checks_and_those_before_another_stage_block(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
-    blocking = {name: 0 for name in GRAPH}
+    blocking = dict.fromkeys(GRAPH, 0)
     for key in graph.asset_check_keys:
         blocking[key.asset_key.to_user_string()] += graph.get(key).blocking
     assert all(blocking[name] for name in BY_BUCKET | {"checkpoint"}), blocking

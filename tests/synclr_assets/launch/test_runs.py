@@ -99,7 +99,9 @@ def test_a_blocking_check_stops_the_poison_before_the_next_stage(environment: di
 
 def test_a_users_mistake_in_a_run_is_one_sentence(environment: dict[str, str]) -> None:
     launcher = Launcher(environment)
-    with pytest.raises(RunFailedError, match="checkpoint of both failed: Bucket letters has no generation yet"):
+    with pytest.raises(
+        RunFailedError, match="checkpoint of both failed: Bucket letters has no generation yet"
+    ):
         launcher.make_model("both", ignore)
     with pytest.raises(RunFailedError, match="generation 7 cannot be opened, the next one is 0"):
         launcher.make_dataset("letters", 7, ignore)

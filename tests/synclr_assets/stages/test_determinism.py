@@ -31,7 +31,9 @@ def test_commit_sizes_change_nothing(bank: ConceptBank, tmp_path: Path, per_comm
 
 def test_a_complete_stage_run_again_writes_nothing(stages: Stages) -> None:
     stages.run_all(FRUIT)
-    versions = {name: stages.store.tables.version(name) for name in ("captions", "images", "shards", "ledger")}
+    versions = {
+        name: stages.store.tables.version(name) for name in ("captions", "images", "shards", "ledger")
+    }
     stages.run_all(FRUIT)
     assert versions == {name: stages.store.tables.version(name) for name in versions}
 
@@ -64,7 +66,9 @@ def test_the_plan_is_a_shuffle_that_keeps_the_budget(stages: Stages) -> None:
     slots = list(plan.captions(0, plan.num_captions))
     assert len({slot.caption_id for slot in slots}) == 23
     counts = {c.name: sum(slot.concept.name == c.name for slot in slots) for c in plan.concepts}
-    assert counts == {c.name: c.num_captions for c in plan.concepts} == {"apple": 6, "banana": 6, "quince": 11}
+    assert (
+        counts == {c.name: c.num_captions for c in plan.concepts} == {"apple": 6, "banana": 6, "quince": 11}
+    )
     assert [slot.concept.name for slot in slots] != sorted(slot.concept.name for slot in slots)
     assert [slot.caption_id for slot in plan.captions(5, 9)] == [slot.caption_id for slot in slots[5:9]]
 

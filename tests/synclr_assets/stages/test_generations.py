@@ -65,5 +65,7 @@ def test_a_new_generation_changes_that_bucket_alone(stages: Stages) -> None:
         assert len(new) == len([row for row in before[table] if row["bucket"] == "fruit"])
     texts = {row["text"] for row in before["enriched_captions"]}
     assert not texts >= {row["text"] for row in after["enriched_captions"]}
-    assert {name: digest for name, digest in after["files"].items() if name in before["files"]} == before["files"]
+    assert {name: digest for name, digest in after["files"].items() if name in before["files"]} == before[
+        "files"
+    ]
     assert any("/g0001/" in name for name in after["files"])

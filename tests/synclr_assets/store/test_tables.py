@@ -15,7 +15,9 @@ from synclr_assets.store.tables import rows_of, sql_literal, windows
 
 
 def shard_rows(*indices: int) -> pa.Table:
-    return rows_of("shards", [{"bucket": "b", "generation": 0, "shard_index": i, "key": f"k{i}"} for i in indices])
+    return rows_of(
+        "shards", [{"bucket": "b", "generation": 0, "shard_index": i, "key": f"k{i}"} for i in indices]
+    )
 
 
 @pytest.mark.parametrize("spec", TABLES.values(), ids=lambda spec: spec.name)

@@ -64,9 +64,10 @@ def test_side_rows_without_their_commit_are_removed_when_the_stage_opens_again(
         original(tables, handle, name, *rest, **options)
 
     original = Tables.append
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Tables, "append", killed)
-        writer.commit(9, facts(FRUIT, 5, 9), {"image_bytes": encoded(FRUIT, 5, 9)})
+        with pytest.raises(KeyboardInterrupt):
+            writer.commit(9, facts(FRUIT, 5, 9), {"image_bytes": encoded(FRUIT, 5, 9)})
     assert positions(store, "image_bytes") == list(range(9))
     again = open_writer(store)
     assert again.cursor == 5
@@ -103,7 +104,9 @@ def test_eight_buckets_at_once_lose_and_double_nothing(store: Store) -> None:
         assert positions(store, "images", unit) == positions(store, "image_bytes", unit) == list(range(20))
 
 
-def test_a_commit_whose_answer_was_lost_is_not_made_twice(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_commit_whose_answer_was_lost_is_not_made_twice(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from deltalake.exceptions import CommitFailedError
 
     writer = open_writer(store)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from synclr_assets.synthesis.encoding import decode, encode_jpeg
+from synclr_assets.synthesis.encoding import decode, encode, encode_jpeg, extension_of
 from synclr_assets.synthesis.painter import RehearsalPainter
 from synclr_assets.synthesis.protocols import ImageRequest
 
@@ -32,3 +32,17 @@ def test_bytes_cut_short_are_refused(kept: int) -> None:
 def test_what_is_no_image_is_refused() -> None:
     with pytest.raises(ValueError, match="not a whole image"):
         decode(b"<html>502 Bad Gateway</html>")
+
+
+def test_webp_comes_back_nearly_as_it_was_and_its_bytes_repeat() -> None:
+    data = encode(IMAGE, "webp", 95)
+    assert np.abs(decode(data).astype(int) - IMAGE.astype(int)).mean() < 8
+    assert data == encode(IMAGE.copy(), "webp", 95)
+    assert len(encode(IMAGE, "webp", 50)) < len(data)
+
+
+def test_the_extension_follows_the_bytes() -> None:
+    assert extension_of(encode(IMAGE, "jpeg", 95)) == "jpg"
+    assert extension_of(encode(IMAGE, "webp", 95)) == "webp"
+    with pytest.raises(AssertionError, match="neither JPEG nor WebP"):
+        extension_of(b"\x89PNG")

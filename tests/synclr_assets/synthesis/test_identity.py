@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from synclr_assets.synthesis import identity
 from synclr_assets.synthesis.identity import (
     TEMPLATES,
     caption_id,
@@ -86,6 +87,33 @@ def test_draw_follows_its_weights() -> None:
 def test_draw_distinct_repeats_no_position(key: list[str | int], available: int, count: int) -> None:
     drawn = draw_distinct(*key, choices=range(available), count=count)
     assert len(drawn) == len(set(drawn)) == min(available, count)
+
+
+@given(parts, st.integers(1, 12), st.integers(0, 12))
+def test_draw_distinct_of_fewer_is_the_beginning_of_more(
+    key: list[str | int], available: int, count: int
+) -> None:
+    everything = draw_distinct(*key, choices=range(available), count=available)
+    assert sorted(everything) == list(range(available))
+    assert draw_distinct(*key, choices=range(available), count=count) == everything[:count]
+
+
+def test_draw_distinct_favours_no_position_and_no_order() -> None:
+    counts = Counter(tuple(draw_distinct("fair", n, choices="abcd", count=2)) for n in range(6000))
+    assert len(counts) == 12
+    assert max(counts.values()) < 600
+    assert min(counts.values()) > 400
+
+
+def test_draw_distinct_hashes_once_per_drawn_position(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(identity, "draw_unit", lambda *key: calls.append(key) or 0.5)
+    assert len(draw_distinct("few", choices=range(100_000), count=3)) == len(calls) == 3
+
+
+def test_draws_of_stored_prompts_never_change() -> None:
+    """A failure here means that committed captions could not be drawn again; raise DRAWS_VERSION with it."""
+    assert draw_distinct("shots", "ab", 0, choices=range(106), count=3) == [93, 62, 66]
 
 
 @given(buckets, concepts, st.integers(1, 40), st.integers(0, 40))

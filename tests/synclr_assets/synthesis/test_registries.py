@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from synclr_assets.synthesis.backgrounds import BackgroundSettings, make_background_writer
 from synclr_assets.synthesis.captioners import CaptionerSettings, make_captioner
+from synclr_assets.synthesis.diffusion.settings import DiffusersSettings
 from synclr_assets.synthesis.image_samplers import ImageSamplerSettings, make_image_sampler
 from synclr_assets.synthesis.prompts import PromptSetError
 
@@ -38,14 +39,22 @@ def test_settings_are_part_of_the_fingerprint(tmp_path: Path) -> None:
 
 
 def test_an_unknown_kind_gets_one_sentence_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"^captioner kind 'gpt' is unknown; use one of: rehearsal\.$"):
+    known = "rehearsal, transformers, openai_compatible"
+    with pytest.raises(ValueError, match=rf"^captioner kind 'gpt' is unknown; use one of: {known}\.$"):
         make_captioner(CaptionerSettings(kind="gpt"))
     with pytest.raises(
         ValueError, match=r"^background kind 'gpt' is unknown; use one of: rehearsal, frozen\.$"
     ):
         make_background_writer(BackgroundSettings(kind="gpt"))
-    with pytest.raises(ValueError, match=r"^image sampler kind 'gan' is unknown; use one of: rehearsal\.$"):
+    with pytest.raises(
+        ValueError, match=r"^image sampler kind 'gan' is unknown; use one of: rehearsal, diffusers\.$"
+    ):
         make_image_sampler(ImageSamplerSettings(kind="gan"))
+
+
+def test_a_captioner_behind_a_server_needs_the_server() -> None:
+    with pytest.raises(ValueError, match="needs its server; set openai with at least base_url and model"):
+        make_captioner(CaptionerSettings(kind="openai_compatible"))
 
 
 def test_a_background_path_and_its_kind_belong_together() -> None:
@@ -67,11 +76,23 @@ def test_settings_refuse_unknown_fields_and_sizes() -> None:
         ImageSamplerSettings(size_px=7)
 
 
+def test_diffusers_settings_and_their_kind_belong_together() -> None:
+    with pytest.raises(ValueError, match=r"'rehearsal' has no diffusers settings; set kind to diffusers\.$"):
+        make_image_sampler(ImageSamplerSettings(diffusers=DiffusersSettings()))
+
+
+def test_each_kind_has_its_own_size() -> None:
+    assert make_image_sampler(ImageSamplerSettings()).size_px == 48
+    diffusers = DiffusersSettings(device="cpu")
+    assert make_image_sampler(ImageSamplerSettings(kind="diffusers", diffusers=diffusers)).size_px == 512
+
+
 def test_making_generators_imports_no_heavy_library() -> None:
     code = (
         "import sys\n"
         "from synclr_assets.synthesis import backgrounds, captioners, image_checks, image_samplers\n"
-        "captioners.make_captioner(captioners.CaptionerSettings())\n"
+        "for kind in ('rehearsal', 'transformers'):\n"
+        "    captioners.make_captioner(captioners.CaptionerSettings(kind=kind))\n"
         "image_samplers.make_image_sampler(image_samplers.ImageSamplerSettings())\n"
         "heavy = {'torch', 'dagster', 'transformers', 'diffusers', 'scipy', 'pyarrow'} & set(sys.modules)\n"
         "sys.exit(', '.join(heavy) or 0)"

@@ -21,7 +21,9 @@ def noise_key(caption_id: str, attempt: int) -> int:
     return int.from_bytes(digest, "big")
 
 
-def gumbel_noise(keys: UInt64s, steps: NDArray[np.int64], token_ids: NDArray[np.int64]) -> NDArray[np.float64]:
+def gumbel_noise(
+    keys: UInt64s, steps: NDArray[np.int64], token_ids: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Standard Gumbel numbers [rows, candidates], one for each (key, step, token id).
 
     keys and steps: [rows]; token_ids: [rows, candidates]. A counter-based generator: two rounds of the SplitMix64
@@ -47,9 +49,10 @@ def draw_tokens(
     same shape. The candidates must hold the nucleus; equal probabilities are ranked by token id. The draw is
     Gumbel-max, so a probability that is off by a relative e changes a token with a chance of order e.
     """
-    order = np.lexsort((token_ids, -log_probs), axis=-1)
-    log_probs = np.take_along_axis(log_probs, order, axis=-1)
-    token_ids = np.take_along_axis(token_ids, order, axis=-1)
+    if (log_probs[:, 1:] >= log_probs[:, :-1]).any():
+        order = np.lexsort((token_ids, -log_probs), axis=-1)
+        log_probs = np.take_along_axis(log_probs, order, axis=-1)
+        token_ids = np.take_along_axis(token_ids, order, axis=-1)
     probabilities = np.exp(log_probs)
     mass_before = np.cumsum(probabilities, axis=-1) - probabilities
     mass_before[:, 0] = 0.0

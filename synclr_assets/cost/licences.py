@@ -1,0 +1,101 @@
+"""Under which licences the data of a slice or of a model came: each generator, its rows, its clauses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from synclr_assets.cost.licence_terms import Licence, licence_named
+from synclr_assets.cost.workload import shared_bucket
+from synclr_assets.stages.concepts import latest_generation
+from synclr_assets.store.store import Store
+from synclr_assets.store.transactions import Unit
+
+STAGES = ("captions", "backgrounds", "enriched_captions", "images")
+COLUMNS = ("model", "revision", "licence")
+MADE = {"captions": "text", "backgrounds": "background"}
+"""Column that is null where the generator has made nothing: plans, and lists asked for in vain."""
+ROWS_PER_COUNT = 1 << 16
+
+
+@dataclass(frozen=True)
+class Use:
+    """What one model made at one stage."""
+
+    stage: str
+    model: str
+    revision: str
+    recorded_licence: str
+    """As it stands on the rows."""
+    num_rows: int
+
+    @property
+    def licence(self) -> Licence:
+        """What is known about it."""
+        return licence_named(self.recorded_licence)
+
+
+def units_of_buckets(store: Store, buckets: Sequence[str]) -> list[Unit]:
+    """The latest generation of every bucket that has one."""
+    found = ((bucket, latest_generation(store.tables, bucket)) for bucket in buckets)
+    return [Unit(bucket, generation) for bucket, generation in found if generation is not None]
+
+
+def units_of_model(model: Mapping[str, Any]) -> list[Unit]:
+    """The bucket generations that a row of models was made from."""
+    return [Unit(entry["bucket"], entry["generation"]) for entry in model["inputs"]]
+
+
+def uses_of(store: Store, units: Sequence[Unit]) -> list[Use]:
+    """Every generator of the bucket generations, by stage; counted as a stream.
+
+    Backgrounds are reused: those that earlier generations of a bucket bought are counted too, and the lists
+    that a fine-grained source shares.
+    """
+    uses: list[Use] = []
+    if not units:
+        return uses
+    for stage in STAGES:
+        where = reduce(or_, (_origin(store, stage, unit) for unit in units))
+        if stage in MADE:
+            where &= pc.field(MADE[stage]).is_valid()
+        counts = _counts(store, stage, where)
+        uses += [Use(stage, *key, count) for key, count in sorted(counts.items())]
+    return uses
+
+
+def licences_of(uses: Iterable[Use]) -> list[tuple[Licence, tuple[str, ...]]]:
+    """Each licence once, those with clauses first, with the recorded names it was found under."""
+    names: dict[Licence, set[str]] = {}
+    for use in uses:
+        names.setdefault(use.licence, set()).add(use.recorded_licence)
+    ordered = sorted(names.items(), key=lambda item: (not item[0].clauses, item[0].name))
+    return [(licence, tuple(sorted(recorded))) for licence, recorded in ordered]
+
+
+def _origin(store: Store, stage: str, unit: Unit) -> pc.Expression:
+    if stage != "backgrounds":
+        return unit.where
+    sources = store.tables.read("concepts", partitions=unit.partitions, columns=["source"])["source"].unique()
+    own = (pc.field("bucket") == unit.bucket) & (pc.field("generation") <= unit.generation)
+    return own | pc.field("bucket").isin([shared_bucket(source) for source in sources.to_pylist()])
+
+
+def _counts(store: Store, stage: str, where: pc.Expression) -> dict[tuple[str, str, str], int]:
+    dataset = store.tables.snapshot(stage)
+    counts: dict[tuple[str, str, str], int] = {}
+    if dataset is None:
+        return counts
+    batches = dataset.scanner(columns=list(COLUMNS), filter=where, batch_size=ROWS_PER_COUNT).to_batches()
+    for batch in batches:
+        grouped = pa.Table.from_batches([batch]).group_by(list(COLUMNS)).aggregate([([], "count_all")])
+        for row in grouped.to_pylist():
+            key = (row["model"], row["revision"], row["licence"])
+            counts[key] = counts.get(key, 0) + row["count_all"]
+    return counts
