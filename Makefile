@@ -35,5 +35,5 @@ clean:
 .venv/installed: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("synclr needs Python 3.11 or newer: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else 0'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,platform,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train,platform,generators,dev]'
 	touch $@

@@ -1,7 +1,7 @@
 """Captions per second against a plain loop over `generate`: `python -m benchmarks.captions [--size 7b]`.
 
 All methods complete the same prompts with the same weights in one run. `tiny` is trained for seconds and ends its
-lines by itself; larger sizes have random weights, and end at a drawn set of tokens about every 25th time.
+lines by itself; larger sizes have random weights, and end at a drawn set of tokens about every 20th time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from synclr_assets.synthesis.prompts import PromptSet, load_prompt_set
 
 PLAIN_BATCH = 5
 TEMPERATURE, TOP_P, MAX_NEW_TOKENS = 0.8, 0.9, 100
-TOKENS_PER_LINE = 25
+TOKENS_PER_LINE = 20
 """Mean length of a completion where no training taught the model to end its lines."""
 TRAINING_STEPS = 400
 PEAKED_HEAD = 8.0

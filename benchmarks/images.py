@@ -35,7 +35,7 @@ from synclr_assets.synthesis.positive_groups import (
 RULES = GroupRules("jpeg", 95, max_reseeds=4)
 SOURCE = ModelSource("random", None, "random", "none", "CC0-1.0")
 AIMED_SPEEDUP, AIMED_OVERHEAD, AIMED_GROWTH = 1.5, 0.05, 1.1
-MEMORY_CAPTIONS = 48
+MEMORY_CAPTIONS = 96
 SD15_BATCHES = (4, 8, 16, 32, 64)
 
 
@@ -152,7 +152,8 @@ def sampler_of(
     settings = DiffusersSettings(model="random", num_steps=num_steps, **chosen)
 
     def load(device: Any, dtype: Any) -> Any:
-        pipeline = make_pipeline(size)
+        with device:  # weights are drawn where they stay
+            pipeline = make_pipeline(size)
         pipeline.set_progress_bar_config(disable=True)
         use_scheduler(pipeline, settings, "random")
         prepare_networks(pipeline, settings)

@@ -25,7 +25,7 @@ class LlamaSize:
 
 
 SIZES = {
-    "tiny": LlamaSize(64, 160, 2, 4, 640),
+    "tiny": LlamaSize(64, 160, 2, 4, 2048),
     "small": LlamaSize(256, 688, 4, 8, 2048),
     "7b": LlamaSize(4096, 11008, 32, 32, 32000),
 }

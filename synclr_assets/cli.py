@@ -16,7 +16,10 @@ _COMMANDS = {
     ),
     "quote": ("synclr_assets.commands.quote", "What a slice will cost, before it is made."),
     "ledger": ("synclr_assets.commands.ledger", "What was spent, by asset, bucket or generator."),
-    "licences": ("synclr_assets.commands.licences", "Which models data or a model came from, under which terms."),
+    "licences": (
+        "synclr_assets.commands.licences",
+        "Which models data or a model came from, under which terms.",
+    ),
     "report": ("synclr_assets.commands.report", "Write the report page of a model."),
     "doctor": ("synclr_assets.commands.doctor", "What this machine has and what that allows."),
 }

@@ -9,6 +9,7 @@ import warnings
 import dagster as dg
 
 from synclr_assets.concept_bank.bank import concept_folder, read_bank
+from synclr_assets.cost.budget import BUDGETS_VARIABLE
 from synclr_assets.defs.corpus.captions import captions_asset
 from synclr_assets.defs.corpus.concepts import bucket_files_check, concepts_asset
 from synclr_assets.defs.corpus.enriched_captions import enriched_captions_asset
@@ -20,7 +21,9 @@ from synclr_assets.defs.model.checkpoints import checkpoint_asset
 from synclr_assets.defs.model.linear_probe import linear_probe_asset
 from synclr_assets.defs.model.segmentation import segmentation_asset
 from synclr_assets.defs.resources import resources_of
+from synclr_assets.environment import store_root
 from synclr_assets.partitions import partitions_of
+from synclr_assets.profiles import chosen_profile
 
 
 @dg.definitions
@@ -33,6 +36,8 @@ def build_definitions(environment: dict[str, str]) -> dg.Definitions:
     """The platform under the given environment; see docs/configuration.md for what it reads."""
     bank = read_bank(concept_folder(environment))
     partitions = partitions_of(bank)
+    profile = chosen_profile(environment)
+    budgets = environment.get(BUDGETS_VARIABLE) or None
     assets = [
         concepts_asset(partitions),
         captions_asset(partitions),
@@ -50,7 +55,7 @@ def build_definitions(environment: dict[str, str]) -> dg.Definitions:
         assets=referenced,
         asset_checks=[bucket_files_check()],
         jobs=[dataset_job(), model_job()],
-        resources=resources_of(environment, bank.folder),
+        resources=resources_of(profile, store_root(environment), bank.folder, budgets),
         executor=executor_of(environment),
         metadata={
             "concept folder": str(bank.folder),

@@ -9,7 +9,8 @@ from synclr_assets.store.store import DEFAULT_ROOT
 STORE = "SYNCLR_STORE"
 PROFILE = "SYNCLR_PROFILE"
 DAGSTER_HOME = "DAGSTER_HOME"
-PROFILES = ("rehearsal",)
+SETTINGS = "SYNCLR_SETTINGS"
+PROFILES = ("rehearsal", "gpu")
 DEFAULT_DAGSTER_HOME = ".synclr/dagster"
 
 
@@ -29,3 +30,8 @@ def profile_of(environment: Mapping[str, str]) -> str:
 def dagster_home(environment: Mapping[str, str]) -> Path:
     """DAGSTER_HOME, else `.synclr/dagster` in the working folder."""
     return Path(environment.get(DAGSTER_HOME) or DEFAULT_DAGSTER_HOME).absolute()
+
+
+def settings_file(environment: Mapping[str, str]) -> str | None:
+    """SYNCLR_SETTINGS: a YAML file whose sections replace the profile's, or None."""
+    return environment.get(SETTINGS) or None

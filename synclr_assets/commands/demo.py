@@ -15,7 +15,7 @@ from synclr_assets.environment import store_root
 from synclr_assets.provenance.models import models
 from synclr_assets.provenance.scores import scores_of
 from synclr_assets.report.page import write_report
-from synclr_assets.report.scores import comparisons_of, interval, spelled, subjects_of, verdicts
+from synclr_assets.report.scores import comparisons_of, spelled, subjects_of, verdicts
 from synclr_assets.store.store import Store
 
 SLICE = "all"
@@ -65,9 +65,13 @@ def score_table(rows: Sequence[Mapping[str, Any]]) -> Table:
         cells = []
         for subject in subjects:
             scored = comparison.scores.get(subject)
-            cells.append(f"{100 * scored.value:.1f}\n[dim]{interval(scored)}[/dim]" if scored else "")
+            cells.append(_cell(scored.value, scored.ci_low, scored.ci_high) if scored else "")
         table.add_row(
             "" if comparison.dataset == shown else comparison.dataset, spelled(comparison.metric), *cells
         )
         shown = comparison.dataset
     return table
+
+
+def _cell(value: float, ci_low: float, ci_high: float) -> str:
+    return f"{100 * value:.1f}\n[dim]{100 * ci_low:.1f}-{100 * ci_high:.1f}[/dim]"

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synclr_assets.cost.licence_terms import Licence, licence_named
+from synclr_assets.cost.summary import batches_of
 from synclr_assets.cost.workload import shared_bucket
 from synclr_assets.stages.concepts import latest_generation
 from synclr_assets.store.store import Store
@@ -21,7 +22,6 @@ STAGES = ("captions", "backgrounds", "enriched_captions", "images")
 COLUMNS = ("model", "revision", "licence")
 MADE = {"captions": "text", "backgrounds": "background"}
 """Column that is null where the generator has made nothing: plans, and lists asked for in vain."""
-ROWS_PER_COUNT = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,7 @@ def _counts(store: Store, stage: str, where: pc.Expression) -> dict[tuple[str, s
     counts: dict[tuple[str, str, str], int] = {}
     if dataset is None:
         return counts
-    batches = dataset.scanner(columns=list(COLUMNS), filter=where, batch_size=ROWS_PER_COUNT).to_batches()
-    for batch in batches:
+    for batch in batches_of(dataset, list(COLUMNS), where):
         grouped = pa.Table.from_batches([batch]).group_by(list(COLUMNS)).aggregate([([], "count_all")])
         for row in grouped.to_pylist():
             key = (row["model"], row["revision"], row["licence"])

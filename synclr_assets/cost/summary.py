@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
+from itertools import islice
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +24,7 @@ COLUMN_OF = {
 """What spending can be added up by, and the ledger's column for it."""
 ROWS_PER_SUM = 1 << 16
 """Ledger rows held in memory at once."""
+FILES_PER_SCAN = 32
 UNITS_PER_CAPTION = {"captions": 1, "enriched_captions": 1, "images": 4}
 """Ledger units one caption makes, at the stages that work caption by caption (four views: SynCLR 3.2)."""
 
@@ -84,15 +86,8 @@ def totals_of(dataset: ds.Dataset, columns: list[str], where: pc.Expression | No
     """Spending per distinct value of the ledger's columns in a dataset of ledger rows."""
     totals: Totals = {}
     wanted = [*((name, "sum") for name in SUMS), ([], "count_all")]
-    scanner = dataset.scanner(
-        columns=[*columns, *SUMS],
-        filter=where,
-        batch_size=ROWS_PER_SUM,
-        batch_readahead=2,
-        fragment_readahead=4,
-    )
-    for rows in _chunks(scanner.to_batches()):
-        grouped = rows.group_by(columns).aggregate(wanted)
+    for rows in _chunks(batches_of(dataset, [*columns, *SUMS], where)):
+        grouped = rows.group_by(columns, use_threads=False).aggregate(wanted)
         for row in grouped.to_pylist():
             key = tuple(row[column] for column in columns)
             added = Spent(row["count_all"], *(row[f"{name}_sum"] or 0 for name in SUMS))
@@ -118,6 +113,18 @@ def captions_of(stage: str, units: int) -> float:
     """Captions that so many ledger units of the stage stand for; 0 at stages that do not count captions."""
     per_caption = UNITS_PER_CAPTION.get(stage)
     return 0.0 if per_caption is None else units / per_caption
+
+
+def batches_of(
+    dataset: ds.Dataset, columns: list[str], where: pc.Expression | None
+) -> Iterator[pa.RecordBatch]:
+    """The rows, some files at a time: a scan of all files at once reads further ahead than it is asked to."""
+    fragments = dataset.get_fragments(filter=where)
+    while files := list(islice(fragments, FILES_PER_SCAN)):
+        part = ds.FileSystemDataset(files, dataset.schema, dataset.format, dataset.filesystem)
+        yield from part.scanner(
+            columns=columns, filter=where, batch_size=ROWS_PER_SUM, batch_readahead=2, fragment_readahead=2
+        ).to_reader()
 
 
 def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -1,6 +1,5 @@
-"""Typed resources and the profiles that choose them. An asset never knows which profile it runs under."""
+"""Typed resources, made from a profile. An asset never knows which profile it runs under."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +7,21 @@ import dagster as dg
 from pydantic import Field
 
 from synclr_assets.concept_bank.bank import ConceptBank, read_bank
-from synclr_assets.environment import profile_of, store_root
+from synclr_assets.cost.budget import Budget, read_budget
+from synclr_assets.profiles import DatasetSection, Profile, TrainerSection
 from synclr_assets.stages.captions import CaptionSettings
 from synclr_assets.stages.enriched_captions import EnrichmentSettings
 from synclr_assets.stages.images import ImageSettings
+from synclr_assets.stages.ledger import Prices
 from synclr_assets.stages.shards import ShardSettings
 from synclr_assets.store.store import Store
 from synclr_assets.synthesis.backgrounds import BackgroundSettings, make_background_writer
 from synclr_assets.synthesis.captioners import CaptionerSettings, make_captioner
 from synclr_assets.synthesis.image_samplers import ImageSamplerSettings, make_image_sampler
+from synclr_assets.synthesis.image_text_agreement import AgreementSettings, ImageTextAgreement, make_agreement
 from synclr_assets.synthesis.prompts import PromptSet
-from synclr_assets.synthesis.protocols import BackgroundWriter, Captioner, ImageSampler
+from synclr_assets.synthesis.protocols import Captioner, ImageSampler
+from synclr_assets.synthesis.purchases import Enricher
 from synclr_train.recipes import Recipe, get_recipe
 
 
@@ -42,121 +45,134 @@ class ConceptBankResource(dg.ConfigurableResource):
         return read_bank(Path(self.folder))
 
 
-class DatasetSettings(dg.ConfigurableResource):
+class DatasetResource(dg.ConfigurableResource):
     """What decides captions and images beyond their generators. Another value needs another generation."""
 
-    max_caption_attempts: int = Field(
-        default=6, gt=0, description="Draws per caption before it is quarantined."
-    )
-    backgrounds_per_concept: int = Field(
-        default=100, gt=0, description="Backgrounds per concept (paper: about 100)."
-    )
-    jpeg_quality: int = Field(default=95, ge=1, le=95, description="Quality of stored images, 1 to 95.")
-    max_reseeds: int = Field(
-        default=4, ge=0, description="New seeds per view before its caption is quarantined."
-    )
-    captions_per_shard: int = Field(default=256, gt=0, description="Plan positions per tar file.")
-    captions_per_commit: int = Field(
-        default=1024, gt=0, description="Captions made visible together; changes no row."
-    )
-    image_captions_per_commit: int = Field(
-        default=256, gt=0, description="The same for images; bounds memory."
-    )
+    settings: dict[str, Any] = Field(description="Section `dataset` of the profile.")
+    budget_file: str | None = Field(default=None, description="Limits on what may be spent (docs/costs.md).")
+
+    @property
+    def _section(self) -> DatasetSection:
+        return DatasetSection.model_validate(self.settings)
 
     @property
     def captions(self) -> CaptionSettings:
-        return CaptionSettings(self.max_caption_attempts, self.captions_per_commit)
+        section = self._section
+        return CaptionSettings(
+            max_attempts=section.max_caption_attempts,
+            captions_per_commit=section.captions_per_commit,
+            near_duplicate_similarity=section.near_duplicate_similarity,
+        )
 
     @property
     def enrichment(self) -> EnrichmentSettings:
+        section = self._section
         return EnrichmentSettings(
-            self.backgrounds_per_concept, self.max_caption_attempts, self.captions_per_commit
+            backgrounds_per_concept=section.backgrounds_per_concept,
+            max_attempts=section.max_caption_attempts,
+            captions_per_commit=section.captions_per_commit,
+            near_duplicate_similarity=section.near_duplicate_similarity,
         )
 
     @property
     def images(self) -> ImageSettings:
-        return ImageSettings(self.jpeg_quality, self.max_reseeds, self.image_captions_per_commit)
+        section = self._section
+        return ImageSettings(
+            quality=section.image_quality,
+            max_reseeds=section.max_reseeds,
+            captions_per_commit=section.image_captions_per_commit,
+            image_format=section.image_format,
+        )
 
     @property
     def shards(self) -> ShardSettings:
-        return ShardSettings(self.captions_per_shard)
+        return ShardSettings(captions_per_shard=self._section.captions_per_shard)
+
+    def budget(self) -> Budget | None:
+        """The limits, or None where no file names any. Raises SettingsFileError."""
+        return read_budget(Path(self.budget_file)) if self.budget_file else None
 
 
 class CaptionerResource(dg.ConfigurableResource):
     """The language model that writes captions (SynCLR 3.1), and the prompts it completes."""
 
-    kind: str = Field(default="rehearsal", description="Kind of captioner.")
-    prompt_set: str | None = Field(
-        default=None, description="YAML file of solved examples; left out, the shipped set."
-    )
-
-    @property
-    def _settings(self) -> CaptionerSettings:
-        return CaptionerSettings(
-            kind=self.kind, prompt_set=Path(self.prompt_set) if self.prompt_set else None
-        )
+    settings: dict[str, Any] = Field(description="Section `captioner` of the profile.")
 
     def make(self) -> Captioner:
-        """The captioner, its weights loaded where it has any."""
-        return make_captioner(self._settings)
+        """The captioner."""
+        return make_captioner(CaptionerSettings.model_validate(self.settings))
 
     def prompts(self) -> PromptSet:
         """The prompt set, which is part of every caption's fingerprint."""
-        return self._settings.prompts()
+        return CaptionerSettings.model_validate(self.settings).prompts()
 
 
 class BackgroundWriterResource(dg.ConfigurableResource):
     """Where plausible backgrounds come from (SynCLR 3.1, table 2)."""
 
-    kind: str = Field(default="rehearsal", description="Kind of background writer.")
-    path: str | None = Field(default=None, description="JSON dictionary of backgrounds, for kind `frozen`.")
+    settings: dict[str, Any] = Field(description="Section `background_writer` of the profile.")
 
-    def make(self) -> BackgroundWriter:
-        """The writer."""
-        return make_background_writer(
-            BackgroundSettings(kind=self.kind, path=Path(self.path) if self.path else None)
-        )
+    def make(self) -> Enricher:
+        """The writer of lists, or the rewriter of captions."""
+        return make_background_writer(BackgroundSettings.model_validate(self.settings))
 
 
 class ImageSamplerResource(dg.ConfigurableResource):
     """The text-to-image model (SynCLR 3.2)."""
 
-    kind: str = Field(default="rehearsal", description="Kind of image sampler.")
-    size_px: int = Field(default=48, gt=0, description="Height and width of every image.")
+    settings: dict[str, Any] = Field(description="Section `image_sampler` of the profile.")
+    agreement_settings: dict[str, Any] | None = Field(
+        default=None, description="Section `agreement` of the profile."
+    )
+    price_settings: dict[str, Any] = Field(description="Section `image_prices` of the profile.")
 
     def make(self) -> ImageSampler:
-        """The sampler, its weights loaded where it has any."""
-        return make_image_sampler(ImageSamplerSettings(kind=self.kind, size_px=self.size_px))
+        """The sampler."""
+        return make_image_sampler(ImageSamplerSettings.model_validate(self.settings))
+
+    def agreement(self) -> ImageTextAgreement | None:
+        """The model that must see the caption in the image, if one is given."""
+        given = self.agreement_settings
+        return make_agreement(None if given is None else AgreementSettings.model_validate(given))
+
+    @property
+    def prices(self) -> Prices:
+        return Prices.model_validate(self.price_settings)
 
 
 class TrainerResource(dg.ConfigurableResource):
     """What a slice is trained and scored with unless a run says otherwise."""
 
-    recipe: str = Field(default="rehearsal", description="Name of a recipe of synclr_train.")
-    probe_dataset: str = Field(default="sklearn_digits", description="Data set of the linear probe.")
-    segmentation_dataset: str = Field(
-        default="digits_on_photos", description="Data set of the segmentation head."
-    )
+    settings: dict[str, Any] = Field(description="Section `trainer` of the profile.")
+
+    @property
+    def section(self) -> TrainerSection:
+        return TrainerSection.model_validate(self.settings)
 
     def recipe_for(self, name: str | None, seed: int | None, steps: int | None) -> Recipe:
         """The named recipe, else the profile's, with what the run changes. Raises ValueError for a bad name."""
-        recipe = get_recipe(name or self.recipe)
+        recipe = get_recipe(name or self.section.recipe)
         if steps is not None:
             recipe = recipe.with_steps(steps)
         return recipe if seed is None else recipe.varied(seed=seed)
 
 
-def resources_of(environment: Mapping[str, str], concept_folder: Path) -> dict[str, Any]:
-    """The resources of the environment's profile. Raises StoreError for an unknown profile."""
-    profile = profile_of(environment)
-    assert profile == "rehearsal", profile
+def resources_of(
+    profile: Profile, store_root: str, concept_folder: Path, budget_file: str | None
+) -> dict[str, Any]:
+    """The resources of a profile."""
+    sections = profile.model_dump(mode="json")
     return {
-        "store": StoreResource(root=store_root(environment)),
+        "store": StoreResource(root=store_root),
         "concept_bank": ConceptBankResource(folder=str(concept_folder)),
-        "dataset_settings": DatasetSettings(),
-        "captioner": CaptionerResource(),
-        "background_writer": BackgroundWriterResource(),
-        "image_sampler": ImageSamplerResource(),
-        "trainer": TrainerResource(),
+        "dataset": DatasetResource(settings=sections["dataset"], budget_file=budget_file),
+        "captioner": CaptionerResource(settings=sections["captioner"]),
+        "background_writer": BackgroundWriterResource(settings=sections["background_writer"]),
+        "image_sampler": ImageSamplerResource(
+            settings=sections["image_sampler"],
+            agreement_settings=sections["agreement"],
+            price_settings=sections["image_prices"],
+        ),
+        "trainer": TrainerResource(settings=sections["trainer"]),
         "pipes": dg.PipesSubprocessClient(),
     }

@@ -6,6 +6,7 @@ from pathlib import Path
 from dagster_pipes import PipesContext, open_dagster_pipes
 
 from synclr_assets.launch.tasks import TASKS, EvalTask, FitTask
+from synclr_train.cores import share_cores
 
 PROGRESS_LINES = 20
 
@@ -14,12 +15,15 @@ def main() -> int:
     """Do the one task that the parent passed; the trainer's files carry the result."""
     with open_dagster_pipes() as pipes:
         task = TASKS.validate_python(pipes.get_extra("task"))
+        share_cores()  # before torch is imported
+        from synclr_train.recorder import NonFiniteLossError
+
         try:
             if isinstance(task, FitTask):
                 _fit(pipes, task)
             else:
                 _evaluate(pipes, task)
-        except ValueError as error:
+        except (ValueError, NonFiniteLossError) as error:
             pipes.log.error(str(error))
             return 2
     return 0

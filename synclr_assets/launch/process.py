@@ -1,6 +1,5 @@
 """Running a task in a child process: a crash or an out-of-memory kill takes the child, not the run."""
 
-import os
 import shutil
 import sys
 import warnings
@@ -20,12 +19,7 @@ def run_task(
     extras = {"task": task.model_dump(mode="json")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        client.run(context=context, command=child_command(), extras=extras, env=child_environment())
-
-
-def child_environment() -> dict[str, str]:
-    """Threads that wait should sleep: spinning ones made a neighbour's presence cost a factor of six (docs/log.md)."""
-    return {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "PASSIVE")}
+        client.run(context=context, command=child_command(), extras=extras)
 
 
 def child_command() -> Sequence[str]:

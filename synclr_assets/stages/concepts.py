@@ -46,14 +46,17 @@ def write_concepts(store: Store, bucket: Bucket, generation: int | None = None, 
     tables = store.tables
     latest = latest_generation(tables, bucket.name)
     if generation is None:
-        unchanged = latest is not None and _fingerprint(tables, Unit(bucket.name, latest)) == bucket.fingerprint
+        unchanged = (
+            latest is not None and _fingerprint(tables, Unit(bucket.name, latest)) == bucket.fingerprint
+        )
         generation = latest if latest is not None and unchanged else _next(latest)
     if not 0 <= generation <= _next(latest):
         raise StoreError(
             f"Bucket {bucket.name}: generation {generation} cannot be opened, the next one is {_next(latest)}."
         )
     unit = Unit(bucket.name, generation)
-    tables.append_once("concepts", f"concepts/{unit.bucket}/{unit.generation}", _rows(bucket, unit), {"synclr.run": run_id})
+    once = f"concepts/{unit.bucket}/{unit.generation}"
+    tables.append_once("concepts", once, _rows(bucket, unit), {"synclr.run": run_id})
     if _fingerprint(tables, unit) != bucket.fingerprint:
         raise StoreError(
             f"{unit} was written from another version of {bucket.path}: generations never change, so ask for "

@@ -160,7 +160,9 @@ def _samples(store: Store, unit: Unit, start: int, num_positions: int) -> list[S
     """Whole positive groups at the given plan positions, in plan order, bytes checked against their facts."""
     inside = (pc.field("position") >= start) & (pc.field("position") < start + num_positions)
     read = store.tables.read
-    captions = read("enriched_captions", partitions=unit.partitions, where=inside).sort_by("position").to_pylist()
+    captions = (
+        read("enriched_captions", partitions=unit.partitions, where=inside).sort_by("position").to_pylist()
+    )
     facts = read("images", partitions=unit.partitions, where=inside).to_pylist()
     encoded = read(
         "image_bytes", partitions=unit.partitions, columns=["caption_id", "view", "encoded"], where=inside

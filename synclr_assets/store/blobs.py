@@ -128,7 +128,7 @@ class Blobs:
     def _remote(self) -> ObjectStore:
         options = {key.lower(): value for key, value in self.location.storage_options().items()}
         allow_http = options.pop("aws_allow_http", None) is not None
-        return from_url(self.location.uri, config=options, client_options={"allow_http": allow_http})
+        return from_url(self.location.uri, config=options, client_options={"allow_http": allow_http})  # type: ignore[call-overload,no-any-return]
 
 
 def sha256_of(path: Path) -> str:

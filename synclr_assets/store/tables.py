@@ -56,7 +56,9 @@ class Tables:
             return existing
         self.location.ensure_writable()
         spec = self.spec(name)
-        with suppress(CommitFailedError):  # another process created it a moment ago: the open below reads theirs
+        with suppress(
+            CommitFailedError
+        ):  # another process created it a moment ago: the open below reads theirs
             DeltaTable.create(
                 self.location.table_uri(name),
                 schema=spec.schema,

@@ -26,9 +26,10 @@ CAPTION_REASONS = (
 """Every reason a caption can be refused for, in the order of judging. The last two are the stage's to give: it alone
 sees the other captions."""
 
-CHECKS_VERSION = 2
+CHECKS_VERSION = 3
 """Raised whenever a text would be judged otherwise; part of the settings of every stage that checks captions."""
 
+_NAMESAKE = re.compile(r"\s+\([^()]*\)$")
 _FILLING = {"a", "an", "the", "of", "and", "with", "in", "on"}
 _REFUSAL = re.compile(
     r"""^\W*(
@@ -66,7 +67,11 @@ def check_caption(text: str, request: CaptionRequest) -> str | None:
 
 
 def mentions(text: str, concept: str) -> bool:
-    """Whether every meaning word of the concept occurs in the text, in any order, singular or plural."""
+    """Whether every meaning word of the concept occurs in the text, in any order, singular or plural.
+
+    What stands in brackets at the end only tells the concept from its namesakes: "crane (bird)" is a crane.
+    """
+    concept = _NAMESAKE.sub("", concept)
     wanted = [word for word in _stems(concept) if word not in _FILLING] or _stems(concept)
     if not wanted:
         return concept.casefold() in text.casefold()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,11 @@ _NO_SUCH_MODEL = {
     "model_not_available",
     "deprecated_model",
 }
+_NO_MODEL = re.compile(
+    r"\bmodel\b.*((not|n't) (found|exist|offered|available)|no such|unknown|deprecat|retired|decommission|shut ?down|no longer)"
+    r"|(no such|unknown|invalid) model",
+    re.IGNORECASE,
+)
 _DECLINED = {"content_filter", "content_policy_violation"}
 _RETRIED = {408, 409, 425, 429}
 
@@ -68,7 +74,7 @@ def answer_of(
     if code in _DECLINED:
         return Delivery(message, True, settings.model, 0, 0, 0.0)
     where = f"{settings.base_url} ({status})"
-    if code in _NO_SUCH_MODEL or status == 410 or (status in (400, 404) and "model" in message.casefold()):
+    if code in _NO_SUCH_MODEL or (status in (400, 404, 410) and _NO_MODEL.search(message)):
         return UnknownModelError(
             f"Model {settings.model!r} is not offered by {where}: it was retired or is misspelt, "
             "so set `model` to one the server lists."

@@ -21,7 +21,7 @@ from synclr_assets.synthesis.openai_answers import (
     redacted,
     undelivered,
 )
-from synclr_assets.synthesis.openai_rate import AdaptiveGate, Stopped, backoff_seconds
+from synclr_assets.synthesis.openai_rate import INITIAL_CONCURRENCY, AdaptiveGate, Stopped, backoff_seconds
 from synclr_assets.synthesis.openai_settings import OpenAIServerSettings
 from synclr_assets.synthesis.purchases import Delivery, DeliveryMemory, TransientMemory
 
@@ -83,7 +83,7 @@ class OpenAIClient:
             self._deliver_live(connection, missing)
 
     def _deliver_live(self, connection: Connection, requests: Sequence[ApiRequest]) -> None:
-        gate = AdaptiveGate(self._settings.max_concurrency)
+        gate = AdaptiveGate(self._settings.max_concurrency, self._line.concurrency)
         threads = ThreadPoolExecutor(min(self._settings.max_concurrency, len(requests)), "openai")
         try:
             running = [threads.submit(self._deliver_one, connection, gate, request) for request in requests]
@@ -91,6 +91,7 @@ class OpenAIClient:
         finally:
             gate.stop()
             threads.shutdown(wait=True, cancel_futures=True)
+            self._line.concurrency = gate.limit
         if failures:
             raise failures[0]
 
@@ -129,6 +130,8 @@ class _Line:
 
     def __init__(self, settings: OpenAIServerSettings) -> None:
         self._settings = settings
+        self.concurrency = INITIAL_CONCURRENCY
+        """Requests under way that the server was found to bear."""
 
     @cached_property
     def connection(self) -> Connection:

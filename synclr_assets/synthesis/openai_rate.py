@@ -22,9 +22,9 @@ class Stopped(Exception):  # noqa: N818 - no error: the work was called off
 class AdaptiveGate:
     """Lets requests through. A success raises the limit by 1 per round, a push-back halves it."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, start: float = INITIAL_CONCURRENCY) -> None:
         self._most = most
-        self._limit = float(min(INITIAL_CONCURRENCY, most))
+        self._limit = min(start, float(most))
         self._under_way = 0
         self._resume_at = 0.0
         self._last_decrease = 0.0

@@ -5,7 +5,7 @@ import pyarrow.compute as pc
 
 from synclr_assets.defs.generations import GenerationConfig, data_version
 from synclr_assets.defs.observations import caption_metadata, caption_sample, progress_log
-from synclr_assets.defs.resources import CaptionerResource, DatasetSettings, StoreResource
+from synclr_assets.defs.resources import CaptionerResource, DatasetResource, StoreResource
 from synclr_assets.defs.verdicts import accounted, mentions_concept, unique_texts
 from synclr_assets.partitions import BankPartitions
 from synclr_assets.stages.captions import settings_of, write_captions
@@ -52,7 +52,7 @@ def captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
         config: GenerationConfig,
         store: StoreResource,
         captioner: CaptionerResource,
-        dataset_settings: DatasetSettings,
+        dataset: DatasetResource,
     ) -> dg.MaterializeResult:
         opened = store.open()
         unit = resolve_unit(opened.tables, context.partition_key, config.generation)
@@ -62,7 +62,7 @@ def captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
             unit,
             generator,
             prompt_set,
-            dataset_settings.captions,
+            dataset.captions,
             run_id=context.run.run_id,
             on_progress=progress_log(context, "captions"),
         )
@@ -78,7 +78,7 @@ def captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
             data_version=data_version(
                 "captions",
                 unit,
-                settings_of(generator, prompt_set, dataset_settings.captions),
+                settings_of(generator, prompt_set, dataset.captions),
                 counts.written,
             ),
             check_results=[

@@ -7,7 +7,7 @@ from synclr_assets.defs.observations import caption_metadata, caption_sample, pr
 from synclr_assets.defs.resources import (
     BackgroundWriterResource,
     CaptionerResource,
-    DatasetSettings,
+    DatasetResource,
     StoreResource,
 )
 from synclr_assets.defs.verdicts import accounted, mentions_concept, quarantine_rate, unique_texts
@@ -63,7 +63,7 @@ def enriched_captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
         store: StoreResource,
         captioner: CaptionerResource,
         background_writer: BackgroundWriterResource,
-        dataset_settings: DatasetSettings,
+        dataset: DatasetResource,
     ) -> dg.MaterializeResult:
         opened = store.open()
         unit = resolve_unit(opened.tables, context.partition_key, config.generation)
@@ -74,7 +74,7 @@ def enriched_captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
             generator,
             writer,
             prompt_set,
-            dataset_settings.enrichment,
+            dataset.enrichment,
             run_id=context.run.run_id,
             on_progress=progress_log(context, "enriched captions"),
         )
@@ -92,7 +92,7 @@ def enriched_captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
             data_version=data_version(
                 "enriched_captions",
                 unit,
-                settings_of(generator, writer, prompt_set, dataset_settings.enrichment),
+                settings_of(generator, writer, prompt_set, dataset.enrichment),
                 counts.written,
             ),
             check_results=[

@@ -3,9 +3,10 @@
 import dagster as dg
 import pyarrow.compute as pc
 
+from synclr_assets.cost.guard import BudgetGuard
 from synclr_assets.defs.generations import GenerationConfig, data_version
 from synclr_assets.defs.observations import image_sheet, progress_log, provenance_text
-from synclr_assets.defs.resources import DatasetSettings, ImageSamplerResource, StoreResource
+from synclr_assets.defs.resources import DatasetResource, ImageSamplerResource, StoreResource
 from synclr_assets.defs.verdicts import accounted, stored_groups
 from synclr_assets.partitions import BankPartitions
 from synclr_assets.report.previews import count_table
@@ -54,18 +55,23 @@ def images_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
         config: GenerationConfig,
         store: StoreResource,
         image_sampler: ImageSamplerResource,
-        dataset_settings: DatasetSettings,
+        dataset: DatasetResource,
     ) -> dg.MaterializeResult:
         opened = store.open()
         unit = resolve_unit(opened.tables, context.partition_key, config.generation)
-        sampler = image_sampler.make()
+        sampler, agreement = image_sampler.make(), image_sampler.agreement()
+        model = sampler.provenance.model
+        guard = BudgetGuard(opened.tables, unit, "images", context.run.run_id, dataset.budget(), model)
         counts = write_images(
             opened,
             unit,
             sampler,
-            dataset_settings.images,
+            dataset.images,
+            agreement=agreement,
+            prices=image_sampler.prices,
             run_id=context.run.run_id,
             on_progress=progress_log(context, "captions drawn"),
+            before_window=guard.before,
         )
         facts = opened.tables.read("images", partitions=unit.partitions, columns=["size_bytes", "reseeds"])
         spent = opened.tables.read(
@@ -93,7 +99,7 @@ def images_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
                 "dagster/row_count": facts.num_rows,
             },
             data_version=data_version(
-                "images", unit, settings_of(sampler, dataset_settings.images), facts.num_rows
+                "images", unit, settings_of(sampler, dataset.images, agreement), facts.num_rows
             ),
             check_results=[
                 accounted("images_account_for_captions", counts),

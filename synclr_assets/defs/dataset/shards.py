@@ -4,7 +4,7 @@ import dagster as dg
 
 from synclr_assets.defs.generations import GenerationConfig, data_version
 from synclr_assets.defs.observations import progress_log
-from synclr_assets.defs.resources import DatasetSettings, StoreResource
+from synclr_assets.defs.resources import DatasetResource, StoreResource
 from synclr_assets.defs.verdicts import shard_files
 from synclr_assets.partitions import BankPartitions
 from synclr_assets.report.previews import markdown_table
@@ -47,14 +47,14 @@ def syncaps_shards_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext,
         config: GenerationConfig,
         store: StoreResource,
-        dataset_settings: DatasetSettings,
+        dataset: DatasetResource,
     ) -> dg.MaterializeResult:
         opened = store.open()
         unit = resolve_unit(opened.tables, context.partition_key, config.generation)
         counts = write_shards(
             opened,
             unit,
-            dataset_settings.shards,
+            dataset.shards,
             run_id=context.run.run_id,
             on_progress=progress_log(context, "shards"),
         )

@@ -40,7 +40,7 @@ def linear_probe_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
         pipes: dg.PipesSubprocessClient,
     ) -> dg.MaterializeResult:
         model, scores = run_evaluation(
-            context, config, store.open(), pipes, "linear_probe", trainer.probe_dataset
+            context, config, store.open(), pipes, "linear_probe", trainer.section.probe_dataset
         )
         return score_result(model, scores, "probe_beats_random_weights", METRIC, {})
 

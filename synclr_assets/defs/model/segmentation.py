@@ -43,7 +43,7 @@ def segmentation_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         opened = store.open()
         model, scores = run_evaluation(
-            context, config, opened, pipes, "segmentation", trainer.segmentation_dataset
+            context, config, opened, pipes, "segmentation", trainer.section.segmentation_dataset
         )
         return score_result(
             model, scores, "segmentation_beats_random_weights", METRIC, _pictures(opened, model["key"])

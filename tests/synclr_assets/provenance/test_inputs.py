@@ -53,7 +53,9 @@ def test_a_model_is_its_slice_recipe_seed_and_shards(stages: Stages) -> None:
     stages.run_all(Unit("patterns", 0))
     inputs = training_inputs(stages.store, "everything", ["patterns", "fruit"])
     known = model_id_of(inputs, "recipe", 0)
-    assert known == model_id_of(training_inputs(stages.store, "everything", ["fruit", "patterns"]), "recipe", 0)
+    assert known == model_id_of(
+        training_inputs(stages.store, "everything", ["fruit", "patterns"]), "recipe", 0
+    )
     others = {
         model_id_of(inputs, "recipe", 1),
         model_id_of(inputs, "other", 0),

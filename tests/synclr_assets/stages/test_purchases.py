@@ -3,7 +3,9 @@
 import logging
 import shutil
 import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -178,6 +180,26 @@ def test_a_shared_list_is_bought_once_for_every_bucket_of_its_source(
     assert {row["background"] for row in final if row["template"] == "c_bg"} <= listed
     assert {row["bucket"] for row in final if row["template"] == "c_bg"} == {"roses", "lilies"}
     assert_ledger_is_what_was_delivered(stages.store, server)
+
+
+def test_two_buckets_that_want_a_shared_list_at_once_both_get_it(
+    tmp_path: Path, server: FaultyServer
+) -> None:
+    server.list_seconds = 1.0
+    stages = stages_at(tmp_path, server)
+    for unit in (ROSES, LILIES):
+        for stage in CORPUS_STAGES[:2]:
+            stages.run(stage, unit)
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(stages.run, "enriched_captions", ROSES)
+        time.sleep(0.5)
+        second = threads.submit(stages.run, "enriched_captions", LILIES)
+        first.result()
+        second.result()
+    assert stages.store.tables.count("backgrounds") == 10
+    assert server.bought_twice <= 1
+    for unit in (ROSES, LILIES):
+        assert_accounted(stages.store, unit, 6)
 
 
 def test_a_concept_no_list_was_got_for_is_quarantined_with_the_reason(tmp_path: Path) -> None:

@@ -74,6 +74,8 @@ class FaultyServer:
         self.fault_share = fault_share
         self.faults = faults
         self.polls_per_batch = polls_per_batch
+        self.list_seconds = 0.0
+        """How long a background list takes to be written."""
         self.lock = threading.Lock()
         self.num_requests = 0
         self.seen: Counter[str] = Counter()
@@ -186,6 +188,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._error(404, f"The model `{body['model']}` has been deprecated", "model_not_found")
         fault = self.owner.fault_for(raw.decode())
         answer = completion_of(body, fault)
+        if "Name " in raw.decode():
+            self.owner.stopping.wait(self.owner.list_seconds)
         if fault in HELD_BACK:
             return self._fail(fault, answer)
         self._reply(answer)

@@ -11,6 +11,7 @@ from synclr_assets.synthesis.backgrounds import BackgroundSettings, make_backgro
 from synclr_assets.synthesis.captioners import CaptionerSettings, make_captioner
 from synclr_assets.synthesis.diffusion.settings import DiffusersSettings
 from synclr_assets.synthesis.image_samplers import ImageSamplerSettings, make_image_sampler
+from synclr_assets.synthesis.openai_settings import OpenAIBackgroundSettings
 from synclr_assets.synthesis.prompts import PromptSetError
 
 MADE = [
@@ -43,7 +44,8 @@ def test_an_unknown_kind_gets_one_sentence_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=rf"^captioner kind 'gpt' is unknown; use one of: {known}\.$"):
         make_captioner(CaptionerSettings(kind="gpt"))
     with pytest.raises(
-        ValueError, match=r"^background kind 'gpt' is unknown; use one of: rehearsal, frozen\.$"
+        ValueError,
+        match=r"^background kind 'gpt' is unknown; use one of: rehearsal, frozen, list, rewrite\.$",
     ):
         make_background_writer(BackgroundSettings(kind="gpt"))
     with pytest.raises(
@@ -99,3 +101,32 @@ def test_making_generators_imports_no_heavy_library() -> None:
     )
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (finished.returncode, finished.stderr) == (0, "")
+
+
+def test_a_background_kind_that_asks_a_server_needs_it_and_no_other_takes_it() -> None:
+    api = OpenAIBackgroundSettings(base_url="http://localhost:1/v1", model="m")
+    for kind in ("list", "rewrite"):
+        with pytest.raises(
+            ValueError, match=f"background kind '{kind}' needs its server; set openai with at least"
+        ):
+            make_background_writer(BackgroundSettings(kind=kind))
+        assert make_background_writer(BackgroundSettings(kind=kind, openai=api)).provenance.model == "m"
+    with pytest.raises(ValueError, match="background kind 'rehearsal' asks no server"):
+        make_background_writer(BackgroundSettings(openai=api))
+
+
+def test_background_settings_that_change_answers_change_the_fingerprint() -> None:
+    def fingerprint(kind: str = "list", **changes: object) -> str:
+        given = {"base_url": "http://localhost:1/v1", "model": "m"} | changes
+        api = OpenAIBackgroundSettings.model_validate(given)
+        return make_background_writer(BackgroundSettings(kind=kind, openai=api)).provenance.fingerprint
+
+    deciding = [
+        {"model": "n"},
+        {"temperature": None},
+        {"max_tokens": 9},
+        {"shared_lists": {}},
+        {"kind": "rewrite"},
+    ]
+    assert len({fingerprint(), *(fingerprint(**change) for change in deciding)}) == 1 + len(deciding)  # type: ignore[arg-type]
+    assert fingerprint(max_concurrency=1, use_batch_api=True, timeout_seconds=3) == fingerprint()

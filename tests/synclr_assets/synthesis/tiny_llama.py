@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-WORDS = "a photo of the apple on wooden table with green leaves beside red bowl in bright morning light => , ."
+WORDS = (
+    "a photo of the apple on wooden table with green leaves beside red bowl in bright morning light => , ."
+)
 
 
 def save_tiny_llama(folder: Path) -> Path:

@@ -1,0 +1,105 @@
+"""Profiles: which generators, recipe and settings the platform uses. One frozen config tree, named functions.
+
+Loads no model and no heavy library; reads one file where SYNCLR_SETTINGS names it.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from synclr_assets.cost.settings_files import read_settings
+from synclr_assets.environment import profile_of, settings_file
+from synclr_assets.stages.captions import NEAR_DUPLICATE_SIMILARITY
+from synclr_assets.stages.ledger import Prices
+from synclr_assets.synthesis.backgrounds import BackgroundSettings
+from synclr_assets.synthesis.captioners import CaptionerSettings
+from synclr_assets.synthesis.encoding import ImageFormat
+from synclr_assets.synthesis.image_samplers import ImageSamplerSettings
+from synclr_assets.synthesis.image_text_agreement import AgreementSettings
+from synclr_assets.synthesis.transformers_settings import TransformersCaptionerSettings
+
+EXAMPLE = "captioner: {kind: transformers}"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DatasetSection(_Section):
+    """What decides captions and images beyond their generators."""
+
+    max_caption_attempts: int = Field(default=6, gt=0)
+    """Draws per caption before it is quarantined."""
+    near_duplicate_similarity: float | None = Field(default=NEAR_DUPLICATE_SIMILARITY, gt=0, le=1)
+    """Share of common word triples from which a caption repeats an earlier one; None: only exact repeats count."""
+    backgrounds_per_concept: int = Field(default=100, gt=0)
+    """Backgrounds asked for per concept (the paper: about 100)."""
+    image_format: ImageFormat = "jpeg"
+    """How images are stored: jpeg or webp."""
+    image_quality: int = Field(default=95, ge=1, le=95)
+    """Quality of stored images."""
+    max_reseeds: int = Field(default=4, ge=0)
+    """New seeds per view before its caption is quarantined."""
+    captions_per_shard: int = Field(default=256, gt=0)
+    """Plan positions per tar file."""
+    captions_per_commit: int = Field(default=1024, gt=0)
+    """Captions made visible together; changes no row."""
+    image_captions_per_commit: int = Field(default=256, gt=0)
+    """The same for images; bounds memory."""
+
+
+class TrainerSection(_Section):
+    """What a slice is trained and scored with unless a run says otherwise."""
+
+    recipe: str = "rehearsal"
+    """Name of a recipe of synclr_train."""
+    probe_dataset: str = "sklearn_digits"
+    """Data set of the linear probe: `sklearn_digits` or `folder:/path`."""
+    segmentation_dataset: str = "digits_on_photos"
+    """Data set of the segmentation head."""
+
+
+class Profile(_Section):
+    """Everything that a profile chooses."""
+
+    captioner: CaptionerSettings = CaptionerSettings()
+    background_writer: BackgroundSettings = BackgroundSettings()
+    image_sampler: ImageSamplerSettings = ImageSamplerSettings()
+    agreement: AgreementSettings | None = None
+    """A CLIP-type model that must see the caption in each view; None asks none."""
+    image_prices: Prices = Prices()
+    """What an hour of the GPU that draws costs."""
+    dataset: DatasetSection = DatasetSection()
+    trainer: TrainerSection = TrainerSection()
+
+
+def rehearsal() -> Profile:
+    """Two CPU cores, no weights, no key: the generators that draw and write by rule."""
+    return Profile()
+
+
+def gpu() -> Profile:
+    """One machine with a GPU: Llama-class captions, Stable Diffusion images, ViT-B/16 (SynCLR 3.1, 3.2, 3.4)."""
+    return Profile(
+        captioner=CaptionerSettings(kind="transformers", transformers=TransformersCaptionerSettings()),
+        image_sampler=ImageSamplerSettings(kind="diffusers"),
+        dataset=DatasetSection(captions_per_shard=1000),
+        trainer=TrainerSection(recipe="vit_b16"),
+    )
+
+
+PROFILES: Mapping[str, Callable[[], Profile]] = {"rehearsal": rehearsal, "gpu": gpu}
+
+
+def chosen_profile(environment: Mapping[str, str]) -> Profile:
+    """The profile of SYNCLR_PROFILE; sections of the file SYNCLR_SETTINGS names take the place of its own.
+
+    Raises ValueError in one sentence for an unknown profile or a bad file.
+    """
+    profile = PROFILES[profile_of(environment)]()
+    path = settings_file(environment)
+    if path is None:
+        return profile
+    given = read_settings(Path(path), Profile, EXAMPLE)
+    return profile.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
