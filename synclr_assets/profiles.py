@@ -84,7 +84,9 @@ def gpu() -> Profile:
     return Profile(
         captioner=CaptionerSettings(kind="transformers", transformers=TransformersCaptionerSettings()),
         image_sampler=ImageSamplerSettings(kind="diffusers"),
-        dataset=DatasetSection(captions_per_shard=1000),
+        dataset=DatasetSection(
+            captions_per_shard=1000, captions_per_commit=4096, image_captions_per_commit=64
+        ),
         trainer=TrainerSection(recipe="vit_b16"),
     )
 

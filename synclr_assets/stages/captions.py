@@ -11,7 +11,14 @@ import pyarrow.compute as pc
 
 from synclr_assets.stages.drafting import Draft, DuplicateIndex, draft_captions, request_maker
 from synclr_assets.stages.plan import PlannedCaption, read_plan
-from synclr_assets.stages.progress import OnProgress, StageCounts, quarantined_by_reason, silent
+from synclr_assets.stages.progress import (
+    BeforeBatch,
+    OnProgress,
+    StageCounts,
+    quarantined_by_reason,
+    silent,
+    unlimited,
+)
 from synclr_assets.stages.purchases import Purchases, sweep_purchases
 from synclr_assets.store.store import Store
 from synclr_assets.store.tables import Tables, rows_of, windows
@@ -63,10 +70,11 @@ def write_captions(
     *,
     run_id: str = "",
     on_progress: OnProgress = silent,
+    before_batch: BeforeBatch = unlimited,
 ) -> StageCounts:
     """Draw and commit what is missing of the unit's captions; a complete unit is left as it is.
 
-    Raises SettingsChangedError, FencedError, NotReadyError.
+    Raises SettingsChangedError, FencedError, NotReadyError, and what `before_batch` raises at a limit.
     """
     tables = store.tables
     fingerprint = settings_of(captioner, prompts, settings)
@@ -80,6 +88,7 @@ def write_captions(
         while writer.cursor < plan.num_captions:
             started = time.monotonic()
             start, end = writer.cursor, min(writer.cursor + settings.captions_per_commit, plan.num_captions)
+            before_batch(end - start)
             slots = list(plan.captions(start, end))
             to_draw = [slot for slot in slots if slot.template != "c_bg"]
             makers = [request_maker(slot, prompts) for slot in to_draw]

@@ -21,11 +21,13 @@ from synclr_assets.stages.enrichment import (
 )
 from synclr_assets.stages.plan import CaptionPlan, PlannedCaption, read_plan
 from synclr_assets.stages.progress import (
+    BeforeBatch,
     OnProgress,
     StageCounts,
     quarantined_by_reason,
     require_complete,
     silent,
+    unlimited,
 )
 from synclr_assets.stages.purchases import Purchases, sweep_purchases
 from synclr_assets.store.store import Store
@@ -78,10 +80,12 @@ def write_enriched_captions(
     *,
     run_id: str = "",
     on_progress: OnProgress = silent,
+    before_batch: BeforeBatch = unlimited,
 ) -> StageCounts:
     """Complete and commit what is missing of the unit's final corpus; a complete unit is left as it is.
 
-    Raises SettingsChangedError, FencedError, NotReadyError, StoreError, and what the generators raise.
+    Raises SettingsChangedError, FencedError, NotReadyError, StoreError, and what the generators and `before_batch`
+    raise.
     """
     tables = store.tables
     fingerprint = settings_of(captioner, enricher, prompts, settings)
@@ -107,6 +111,7 @@ def write_enriched_captions(
         for start, end, rows in windows(
             captions, "position", writer.cursor, total, settings.captions_per_commit
         ):
+            before_batch(end - start)
             started = time.monotonic()
             records = rows.to_pylist()
             slots = _unfinished(plan, start, end, records)

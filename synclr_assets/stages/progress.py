@@ -15,6 +15,14 @@ OnProgress = Callable[[int, int], None]
 """Called with (units done, units in all) after every commit."""
 
 
+BeforeBatch = Callable[[int], None]
+"""Called with the cursor values of the next batch before anything of it is made; raising stops the stage there."""
+
+
+def unlimited(num_units: int) -> None:
+    """The BeforeBatch that lets everything through."""
+
+
 def silent(done: int, total: int) -> None:
     """The OnProgress that says nothing."""
 

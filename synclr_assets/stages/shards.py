@@ -13,7 +13,14 @@ import pyarrow.compute as pc
 
 from synclr_assets.stages.images import VIEWS_PER_CAPTION
 from synclr_assets.stages.ledger import ledger_row
-from synclr_assets.stages.progress import OnProgress, planned_captions, require_complete, silent
+from synclr_assets.stages.progress import (
+    BeforeBatch,
+    OnProgress,
+    planned_captions,
+    require_complete,
+    silent,
+    unlimited,
+)
 from synclr_assets.store.errors import StoreError
 from synclr_assets.store.store import Store
 from synclr_assets.store.tables import rows_of
@@ -23,6 +30,7 @@ from synclr_assets.synthesis.packing import PackedShard, Sample, pack_shard
 
 STAGE = "shards"
 SHARD_FORMAT = 1
+PACKER = "webdataset"
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,7 @@ def write_shards(
     *,
     run_id: str = "",
     on_progress: OnProgress = silent,
+    before_batch: BeforeBatch = unlimited,
 ) -> ShardCounts:
     """Pack and commit what is missing of the unit's shards; a complete unit is left as it is.
 
@@ -80,6 +89,7 @@ def write_shards(
     if stage_cursor(tables, STAGE, unit) < num_shards:
         writer = StageWriter.open(tables, STAGE, unit, sides=("shard_members", "ledger"), run_id=run_id)
         while writer.cursor < num_shards:
+            before_batch(1)
             started = time.monotonic()
             index = writer.cursor
             samples = _samples(store, unit, index * settings.captions_per_shard, settings.captions_per_shard)
@@ -89,10 +99,11 @@ def write_shards(
                 unit,
                 index,
                 units=rows.num_rows,
-                generator="webdataset",
+                generator=PACKER,
                 requests=0,
                 wall_seconds=time.monotonic() - started,
                 size_bytes=pc.sum(rows["size_bytes"]).as_py() or 0,
+                run_id=run_id,
             )
             writer.commit(index + 1, rows, {"shard_members": members, "ledger": spent})
             on_progress(index + 1, num_shards)

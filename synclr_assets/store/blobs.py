@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import obstore
 from obstore.store import ObjectStore, from_url
@@ -127,8 +128,9 @@ class Blobs:
 
     def _remote(self) -> ObjectStore:
         options = {key.lower(): value for key, value in self.location.storage_options().items()}
-        allow_http = options.pop("aws_allow_http", None) is not None
-        return from_url(self.location.uri, config=options, client_options={"allow_http": allow_http})  # type: ignore[call-overload,no-any-return]
+        client: Any = {"allow_http": options.pop("aws_allow_http", None) is not None}
+        config: Any = options
+        return from_url(self.location.uri, config=config, client_options=client)
 
 
 def sha256_of(path: Path) -> str:

@@ -172,7 +172,7 @@ _SPECS = (
             _POSITION,
             _CAPTION_ID,
             ("view", INT, "0 to 3"),
-            ("encoded", pa.binary(), "JPEG bytes"),
+            ("encoded", pa.binary(), "JPEG or WebP bytes"),
         ),
         key=("caption_id", "view"),
         cursor="position",

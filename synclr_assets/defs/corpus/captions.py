@@ -3,6 +3,7 @@
 import dagster as dg
 import pyarrow.compute as pc
 
+from synclr_assets.cost.guard import BudgetGuard
 from synclr_assets.defs.generations import GenerationConfig, data_version
 from synclr_assets.defs.observations import caption_metadata, caption_sample, progress_log
 from synclr_assets.defs.resources import CaptionerResource, DatasetResource, StoreResource
@@ -57,6 +58,8 @@ def captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
         opened = store.open()
         unit = resolve_unit(opened.tables, context.partition_key, config.generation)
         generator, prompt_set = captioner.make(), captioner.prompts()
+        model = generator.provenance.model
+        guard = BudgetGuard(opened.tables, unit, "captions", context.run.run_id, dataset.budget(), model)
         counts = write_captions(
             opened,
             unit,
@@ -65,6 +68,7 @@ def captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
             dataset.captions,
             run_id=context.run.run_id,
             on_progress=progress_log(context, "captions"),
+            before_batch=guard.before,
         )
         plans = opened.tables.count(
             "captions", partitions=unit.partitions, where=~pc.field("text").is_valid()

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from synclr_assets.cost.guard import BudgetGuard
 from synclr_assets.defs.generations import GenerationConfig, data_version
 from synclr_assets.defs.observations import caption_metadata, caption_sample, progress_log
 from synclr_assets.defs.resources import (
@@ -68,6 +69,10 @@ def enriched_captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
         opened = store.open()
         unit = resolve_unit(opened.tables, context.partition_key, config.generation)
         generator, writer, prompt_set = captioner.make(), background_writer.make(), captioner.prompts()
+        model = generator.provenance.model
+        guard = BudgetGuard(
+            opened.tables, unit, "enriched_captions", context.run.run_id, dataset.budget(), model
+        )
         counts = write_enriched_captions(
             opened,
             unit,
@@ -77,6 +82,7 @@ def enriched_captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
             dataset.enrichment,
             run_id=context.run.run_id,
             on_progress=progress_log(context, "enriched captions"),
+            before_batch=guard.before,
         )
         by_template = opened.tables.read(
             "enriched_captions", partitions=unit.partitions, columns=["template"]

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from synclr_assets.cost.guard import BudgetGuard
 from synclr_assets.defs.generations import GenerationConfig, data_version
 from synclr_assets.defs.observations import progress_log
 from synclr_assets.defs.resources import DatasetResource, StoreResource
@@ -9,7 +10,7 @@ from synclr_assets.defs.verdicts import shard_files
 from synclr_assets.partitions import BankPartitions
 from synclr_assets.report.previews import markdown_table
 from synclr_assets.stages.concepts import resolve_unit
-from synclr_assets.stages.shards import write_shards
+from synclr_assets.stages.shards import PACKER, write_shards
 
 SHOWN_SHARDS = 20
 
@@ -51,12 +52,14 @@ def syncaps_shards_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         opened = store.open()
         unit = resolve_unit(opened.tables, context.partition_key, config.generation)
+        guard = BudgetGuard(opened.tables, unit, "shards", context.run.run_id, dataset.budget(), PACKER)
         counts = write_shards(
             opened,
             unit,
             dataset.shards,
             run_id=context.run.run_id,
             on_progress=progress_log(context, "shards"),
+            before_batch=guard.before,
         )
         rows = opened.tables.read("shards", partitions=unit.partitions).sort_by("shard_index").to_pylist()
         listed = [
