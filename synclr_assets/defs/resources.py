@@ -48,12 +48,12 @@ class ConceptBankResource(dg.ConfigurableResource):
 class DatasetResource(dg.ConfigurableResource):
     """What decides captions and images beyond their generators. Another value needs another generation."""
 
-    settings: dict[str, Any] = Field(description="Section `dataset` of the profile.")
+    settings: str = Field(description="Section `dataset` of the profile, as JSON.")
     budget_file: str | None = Field(default=None, description="Limits on what may be spent (docs/costs.md).")
 
     @property
     def _section(self) -> DatasetSection:
-        return DatasetSection.model_validate(self.settings)
+        return DatasetSection.model_validate_json(self.settings)
 
     @property
     def captions(self) -> CaptionSettings:
@@ -96,58 +96,58 @@ class DatasetResource(dg.ConfigurableResource):
 class CaptionerResource(dg.ConfigurableResource):
     """The language model that writes captions (SynCLR 3.1), and the prompts it completes."""
 
-    settings: dict[str, Any] = Field(description="Section `captioner` of the profile.")
+    settings: str = Field(description="Section `captioner` of the profile, as JSON.")
 
     def make(self) -> Captioner:
         """The captioner."""
-        return make_captioner(CaptionerSettings.model_validate(self.settings))
+        return make_captioner(CaptionerSettings.model_validate_json(self.settings))
 
     def prompts(self) -> PromptSet:
         """The prompt set, which is part of every caption's fingerprint."""
-        return CaptionerSettings.model_validate(self.settings).prompts()
+        return CaptionerSettings.model_validate_json(self.settings).prompts()
 
 
 class BackgroundWriterResource(dg.ConfigurableResource):
     """Where plausible backgrounds come from (SynCLR 3.1, table 2)."""
 
-    settings: dict[str, Any] = Field(description="Section `background_writer` of the profile.")
+    settings: str = Field(description="Section `background_writer` of the profile, as JSON.")
 
     def make(self) -> Enricher:
         """The writer of lists, or the rewriter of captions."""
-        return make_background_writer(BackgroundSettings.model_validate(self.settings))
+        return make_background_writer(BackgroundSettings.model_validate_json(self.settings))
 
 
 class ImageSamplerResource(dg.ConfigurableResource):
     """The text-to-image model (SynCLR 3.2)."""
 
-    settings: dict[str, Any] = Field(description="Section `image_sampler` of the profile.")
-    agreement_settings: dict[str, Any] | None = Field(
-        default=None, description="Section `agreement` of the profile."
+    settings: str = Field(description="Section `image_sampler` of the profile, as JSON.")
+    agreement_settings: str | None = Field(
+        default=None, description="Section `agreement` of the profile, as JSON."
     )
-    price_settings: dict[str, Any] = Field(description="Section `image_prices` of the profile.")
+    price_settings: str = Field(description="Section `image_prices` of the profile, as JSON.")
 
     def make(self) -> ImageSampler:
         """The sampler."""
-        return make_image_sampler(ImageSamplerSettings.model_validate(self.settings))
+        return make_image_sampler(ImageSamplerSettings.model_validate_json(self.settings))
 
     def agreement(self) -> ImageTextAgreement | None:
         """The model that must see the caption in the image, if one is given."""
         given = self.agreement_settings
-        return make_agreement(None if given is None else AgreementSettings.model_validate(given))
+        return make_agreement(None if given is None else AgreementSettings.model_validate_json(given))
 
     @property
     def prices(self) -> Prices:
-        return Prices.model_validate(self.price_settings)
+        return Prices.model_validate_json(self.price_settings)
 
 
 class TrainerResource(dg.ConfigurableResource):
     """What a slice is trained and scored with unless a run says otherwise."""
 
-    settings: dict[str, Any] = Field(description="Section `trainer` of the profile.")
+    settings: str = Field(description="Section `trainer` of the profile, as JSON.")
 
     @property
     def section(self) -> TrainerSection:
-        return TrainerSection.model_validate(self.settings)
+        return TrainerSection.model_validate_json(self.settings)
 
     def recipe_for(self, name: str | None, seed: int | None, steps: int | None) -> Recipe:
         """The named recipe, else the profile's, with what the run changes. Raises ValueError for a bad name."""
@@ -157,11 +157,15 @@ class TrainerResource(dg.ConfigurableResource):
         return recipe if seed is None else recipe.varied(seed=seed)
 
 
+SECTIONS = ("captioner", "background_writer", "image_sampler", "image_prices", "dataset", "trainer")
+
+
 def resources_of(
     profile: Profile, store_root: str, concept_folder: Path, budget_file: str | None
 ) -> dict[str, Any]:
     """The resources of a profile."""
-    sections = profile.model_dump(mode="json")
+    sections = {name: getattr(profile, name).model_dump_json() for name in SECTIONS}
+    agreement = profile.agreement.model_dump_json() if profile.agreement else None
     return {
         "store": StoreResource(root=store_root),
         "concept_bank": ConceptBankResource(folder=str(concept_folder)),
@@ -170,7 +174,7 @@ def resources_of(
         "background_writer": BackgroundWriterResource(settings=sections["background_writer"]),
         "image_sampler": ImageSamplerResource(
             settings=sections["image_sampler"],
-            agreement_settings=sections["agreement"],
+            agreement_settings=agreement,
             price_settings=sections["image_prices"],
         ),
         "trainer": TrainerResource(settings=sections["trainer"]),

@@ -23,7 +23,8 @@ _NO_SUCH_MODEL = {
     "deprecated_model",
 }
 _NO_MODEL = re.compile(
-    r"\bmodel\b.*((not|n't) (found|exist|offered|available)|no such|unknown|deprecat|retired|decommission|shut ?down|no longer)"
+    r"\bmodel\b.*((not|n't) (found|exist|offered|available)"
+    r"|no such|unknown|deprecat|retired|decommission|shut ?down|no longer)"
     r"|(no such|unknown|invalid) model",
     re.IGNORECASE,
 )
