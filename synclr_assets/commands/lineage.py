@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
+from synclr_assets.commands.score_table import score_table
 from synclr_assets.environment import store_root
 from synclr_assets.provenance.lineage import (
     CaptionLineage,
@@ -21,6 +22,7 @@ from synclr_assets.provenance.lineage import (
 from synclr_assets.provenance.models import models
 from synclr_assets.store.store import Store
 
+ID_CHARS = 32
 STORE_OPTION = click.option("--store", "root", default=None, help="Store to read; default SYNCLR_STORE.")
 
 
@@ -92,11 +94,16 @@ def _print_models(console: Console, store: Store) -> None:
     known = models(store)
     if not known:
         raise click.UsageError(f"No model in {store.location.uri} yet: run `synclr materialize all`.")
-    table = Table("model", "slice", "recipe", "steps", "recorded")
+    table = Table(_whole_id("model"), "slice", "recipe", "steps", "recorded")
     for row in known:
         when = f"{row['created_at']:%Y-%m-%d %H:%M}"
         table.add_row(row["model_id"], row["slice"], row["recipe"], str(row["steps"]), when)
     console.print(table)
+
+
+def _whole_id(name: str) -> Column:
+    """A column for ids, which are never cut: they are there to be copied."""
+    return Column(name, no_wrap=True, min_width=ID_CHARS)
 
 
 def _print_model(console: Console, lineage: ModelLineage) -> None:
@@ -112,53 +119,31 @@ def _print_model(console: Console, lineage: ModelLineage) -> None:
         "weights_sha256",
         "device",
     ):
-        console.print(f"  {name:<20}{model[name]}")
+        console.print(f"  {name:<20}{model[name]}", soft_wrap=True)
     versions = ", ".join(f"{entry['table']} {entry['version']}" for entry in model["table_versions"])
     console.print(f"  {'table versions':<20}{versions}")
-    table = Table(
-        "bucket", "gen", "captions", "read", "captioner", "image sampler", "shards (sha256)", title="inputs"
-    )
     for unit in lineage.units:
-        table.add_row(
-            unit.unit.bucket,
-            str(unit.unit.generation),
-            str(unit.num_captions),
-            str(unit.captions_read),
-            "\n".join(f"{g['model']}@{g['revision']}, {g['licence']}" for g in unit.captioners),
-            "\n".join(f"{g['model']}@{g['revision']}, {g['licence']}" for g in unit.image_samplers),
-            "\n".join(digest[:16] for digest in unit.shard_sha256s),
+        console.print(
+            f"\n[bold]{unit.unit}[/bold]: {unit.num_captions} captions, {unit.captions_read} times read"
         )
-    console.print(table)
+        for made, generators in (("captions", unit.captioners), ("images", unit.image_samplers)):
+            for one in generators:
+                by = f"{one['model']}@{one['revision']}, {one['licence']}, settings {one['fingerprint'][:12]}"
+                console.print(f"  {one['rows']} {made} by {by}", markup=False, soft_wrap=True)
+        for digest in unit.shard_sha256s:
+            console.print(f"  shard {digest}", soft_wrap=True)
     if lineage.scores:
-        console.print(_scores_table(list(lineage.scores)))
-
-
-def _scores_table(scores: list[dict[str, object]]) -> Table:
-    table = Table(
-        "dataset", "metric", "subject", "value", "95 % interval", "split", "protocol", title="scores"
-    )
-    for score in scores:
-        table.add_row(
-            str(score["dataset"]),
-            str(score["metric"]),
-            str(score["subject"]),
-            f"{score['value']:.3f}",
-            f"{score['ci_low']:.3f} to {score['ci_high']:.3f}",
-            str(score["split"]),
-            str(score["protocol_fingerprint"])[:12],
-        )
-    return table
+        console.print(score_table(lineage.scores))
 
 
 def _print_captions(console: Console, store: Store, model: dict[str, object], show: int) -> None:
-    table = Table("caption", "bucket", "template", "concept", "text", "epochs")
+    table = Table(_whole_id("caption"), "concept", "template", "text", "epochs")
     for batch in captions_of_model(store, model):
         for row in batch.slice(0, show - table.row_count).to_pylist():
             table.add_row(
                 row["caption_id"],
-                row["bucket"],
-                row["template"],
                 row["concept"],
+                row["template"],
                 row["text"],
                 f"{row['epochs']:.2f}",
             )
@@ -182,16 +167,17 @@ def _print_caption(console: Console, lineage: CaptionLineage) -> None:
             f"  {'quarantined at':<20}{lost['stage']}: {lost['reason']} ({lost['detail']})", markup=False
         )
     if lineage.images:
-        table = Table("view", "seed", "reseeds", "size", "sha256", "drawn by", title="images")
         for image in lineage.images:
-            size = f"{image['width']}x{image['height']}, {image['size_bytes']} B"
-            drawn_by = f"{image['model']}@{image['revision']}"
-            cells = (image["view"], image["seed"], image["reseeds"], size, image["sha256"][:16], drawn_by)
-            table.add_row(*map(str, cells))
-        console.print(table)
+            drawn = (
+                f"seed {image['seed']} after {image['reseeds']} reseeds, {image['model']}@{image['revision']}"
+            )
+            size = f"{image['width']}x{image['height']}, {image['size_bytes']} bytes, sha256 {image['sha256'][:16]}"
+            console.print(
+                f"  image {image['view']}             {size}, {drawn}", markup=False, soft_wrap=True
+            )
     if lineage.shard is not None:
-        console.print(f"shard {lineage.shard['key']} at byte {lineage.shard['offset_bytes']}, ", end="")
-        console.print(f"sha256 {lineage.shard['sha256'][:16]}")
+        place = f"{lineage.shard['key']} at byte {lineage.shard['offset_bytes']}"
+        console.print(f"  {'shard':<20}{place}, sha256 {lineage.shard['sha256'][:16]}", soft_wrap=True)
     for model in lineage.models:
         console.print(
             f"model {model['model_id']} ({model['recipe']}, {model['epochs']:.1f} epochs of the shard)"

@@ -162,7 +162,7 @@ def _find_caption(store: Store, prefix: str) -> dict[str, Any]:
             return found[0]
     raise UnknownIdError(
         f"No caption {prefix!r} in {store.location.uri}: list a model's captions with "
-        "`synclr lineage model ID --captions`."
+        "`synclr lineage model ID --captions 10`."
     )
 
 
