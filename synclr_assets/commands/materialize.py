@@ -9,7 +9,7 @@ from rich.console import Console
 
 from synclr_assets.commands.progress import RunProgress
 from synclr_assets.concept_bank.bank import concept_folder, read_bank
-from synclr_assets.store.errors import StoreError
+from synclr_assets.cost.workload import buckets_of
 
 
 @click.command("materialize")
@@ -67,7 +67,7 @@ def materialize(
     split: str = "test",
 ) -> None:
     """One run per bucket, then one for the model, with progress. Raises StoreError, RunFailedError."""
-    buckets = buckets_of(slice_name)
+    buckets = buckets_of(read_bank(concept_folder(os.environ)), slice_name)
     from synclr_assets.launch.runs import Launcher  # loads Dagster, which takes a second
 
     started = time.monotonic()
@@ -81,19 +81,3 @@ def materialize(
                 slice_name, progress.on_event, checkpoint=checkpoint, evaluation={"split": split}
             )
     console.print(f"{slice_name} is materialised, {time.monotonic() - started:.0f} s")
-
-
-def buckets_of(slice_name: str) -> tuple[str, ...]:
-    """The buckets of a slice of the concept bank. Raises StoreError for an unknown or an empty one."""
-    bank = read_bank(concept_folder(os.environ))
-    if slice_name not in bank.slices:
-        known = ", ".join(bank.slices)
-        problems = " ".join(problem.sentence for problem in bank.problems)
-        raise StoreError(
-            f"{slice_name!r} is no slice of {bank.folder}: choose one of {known}. {problems}".strip()
-        )
-    buckets = bank.slices[slice_name]
-    if not buckets:
-        problems = " ".join(problem.sentence for problem in bank.problems)
-        raise StoreError(f"{bank.folder} has no usable bucket: add a bucket file. {problems}".strip())
-    return buckets
