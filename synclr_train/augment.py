@@ -1,21 +1,29 @@
-"""From stored images to the crops of one step: StableRep's random down-sampling, crops, flips, colour.
+"""The colour of crops: jitter, grey, blur, solarize and normalisation of a whole step on its device (SynCLR 3.3).
 
-All strengths are drawn from one CPU generator that is seeded by (seed, step, rank): the same step gives the
-same crops after a restart, on any device, with any number of loader processes.
+Strengths are drawn per crop from its image's key, so that a crop looks the same whatever batch, device or
+process it is met in. Where crops are cut is `cropping`'s business.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from synclr_train import colour
-from synclr_train.config import AugmentConfig, CropsConfig
-from synclr_train.resampling import apply_along_axes, blur_matrix, crop_matrix
+from synclr_train.batches import StepBatch
+from synclr_train.config import AugmentConfig
+from synclr_train.draws import uniforms
+
+DRAWS_PER_CROP = 14
+ADJUSTMENTS = (
+    colour.adjust_brightness,
+    colour.adjust_contrast,
+    colour.adjust_saturation,
+    colour.adjust_hue,
+)
 
 
 def step_seed(seed: int, step: int, rank: int, purpose: int) -> int:
@@ -36,158 +44,106 @@ class Crops:
     local_crops: Float[Tensor, "l 3 ls ls"] | None
 
 
+@dataclass(frozen=True)
+class Strengths:
+    """What happens to each crop of a group; all on the CPU."""
+
+    jitters: Bool[Tensor, " n"]
+    factors: Float[Tensor, "n 4"]
+    """Brightness, contrast, saturation (1 changes nothing) and hue (in turns)."""
+    order: Int[Tensor, "n 4"]
+    """Which adjustment comes first, second, third and fourth."""
+    greys: Bool[Tensor, " n"]
+    blurs: Bool[Tensor, " n"]
+    sigmas: Float[Tensor, " n"]
+    """Of the blur, in pixels."""
+    solarizes: Bool[Tensor, " n"]
+
+
 @torch.no_grad()
-def draw_crops(
-    images: UInt8[Tensor, "n 3 s s"],
-    crops: CropsConfig,
-    augment: AugmentConfig,
-    image_size: int,
-    generator: torch.Generator,
-) -> Crops:
-    """Global crops of side `image_size`, then local crops, of every image (SynCLR 3.3)."""
-    pixels = images.float() / 255
-    pixels = _downsample_some(pixels, augment, generator)
-    global_crops = [
-        _one_crop(pixels, crops.global_area, image_size, crops, augment, generator, is_global=True)
-        for _ in range(crops.num_global)
-    ]
-    local_crops = [
-        _one_crop(pixels, crops.local_area, crops.local_size, crops, augment, generator, is_global=False)
-        for _ in range(crops.num_local)
-    ]
-    return Crops(torch.cat(global_crops), torch.cat(local_crops) if local_crops else None)
+def colour_crops(batch: StepBatch, augment: AugmentConfig) -> Crops:
+    """The crops of a batch as the networks see them, on the device where the batch's crops are."""
+    num_images = len(batch.image_keys)
+    num_global = len(batch.global_crops) // num_images
+    num_local = len(batch.local_crops) // num_images
+    keys = batch.image_keys.numpy().view(np.uint64)
+    global_strengths = draw_strengths(keys, range(num_global), augment, is_global=True)
+    local_strengths = draw_strengths(
+        keys, range(num_global, num_global + num_local), augment, is_global=False
+    )
+    return Crops(
+        colour_group(batch.global_crops, global_strengths, augment),
+        colour_group(batch.local_crops, local_strengths, augment) if num_local else None,
+    )
 
 
-def normalise(images: Float[Tensor, "b 3 h w"], augment: AugmentConfig) -> Float[Tensor, "b 3 h w"]:
-    """Subtract the mean and divide by the standard deviation, per channel."""
-    mean = torch.tensor(augment.mean, device=images.device).view(1, 3, 1, 1)
-    std = torch.tensor(augment.std, device=images.device).view(1, 3, 1, 1)
-    return (images - mean) / std
+def draw_strengths(keys: np.ndarray, crops: range, augment: AugmentConfig, *, is_global: bool) -> Strengths:
+    """The strengths of crops number `crops` of the images with `keys`; crop by crop, then image by image.
 
-
-def _one_crop(
-    pixels: Tensor,
-    area: tuple[float, float],
-    out_size: int,
-    crops: CropsConfig,
-    augment: AugmentConfig,
-    generator: torch.Generator,
-    *,
-    is_global: bool,
-) -> Tensor:
-    num, in_size, device = len(pixels), pixels.shape[-1], pixels.device
-    boxes = draw_boxes(num, in_size, area, crops.aspect_ratio, generator).float().to(device)
-    tops, lefts, heights, widths = boxes.unbind(dim=1)
-    flips = _drawn(num, augment.flip_probability, generator).to(device).view(-1, 1, 1)
-    columns = crop_matrix(lefts, widths, in_size, out_size)
-    columns = torch.where(flips, columns.flip(1), columns)
-    views = apply_along_axes(pixels, crop_matrix(tops, heights, in_size, out_size), columns).clamp_(0, 1)
-    views = _jitter_some(views, augment, generator)
-    greyed = _drawn(num, augment.grey_probability, generator)
-    views = _change(views, greyed, lambda some, _: colour.grey(some).expand(-1, 3, -1, -1))
-    blur_probabilities = torch.full((num,), augment.local_blur_probability)
-    solarize_probabilities = torch.zeros(num)
+    Global crops follow one of BYOL's two recipes of blur and solarize each; local crops have one of their own.
+    """
+    parts = [uniforms(keys, 2 + 2 * crop, DRAWS_PER_CROP) for crop in crops]
+    draws = torch.from_numpy(np.concatenate([*parts, np.empty((0, DRAWS_PER_CROP))]))
+    half_widths = torch.tensor([augment.brightness, augment.contrast, augment.saturation, augment.hue])
+    centres = torch.tensor([1.0, 1.0, 1.0, 0.0])
+    lowest = torch.tensor([0.0, 0.0, 0.0, -augment.hue])
+    lows, highs = torch.maximum(centres - half_widths, lowest), centres + half_widths
+    way = (draws[:, 11] >= 0.5).long()
+    blur_probabilities = torch.full((len(draws),), augment.local_blur_probability)
+    solarize_probabilities = torch.zeros(len(draws))
     if is_global:
-        way = (torch.rand(num, generator=generator) < 0.5).long()
         blur_probabilities = torch.tensor(augment.global_blur_probabilities)[way]
         solarize_probabilities = torch.tensor(augment.global_solarize_probabilities)[way]
-    views = _blur_some(views, blur_probabilities, augment, generator)
-    solarized = _drawn(num, solarize_probabilities, generator)
-    views = _change(views, solarized, lambda some, _: colour.solarize(some))
-    return normalise(views, augment)
-
-
-def draw_boxes(
-    num: int, in_size: int, area: tuple[float, float], aspect: tuple[float, float], generator: torch.Generator
-) -> Int[Tensor, "n 4"]:
-    """Top, left, height and width of `num` random boxes inside a square of side `in_size`, in pixels.
-
-    The area is uniform, the aspect ratio log-uniform; of ten tries the first that fits is taken, else the
-    whole image, as in torchvision's RandomResizedCrop.
-    """
-    tries = 10
-    areas = in_size**2 * _uniform((num, tries), area, generator)
-    ratios = torch.exp(_uniform((num, tries), (math.log(aspect[0]), math.log(aspect[1])), generator))
-    widths, heights = (areas * ratios).sqrt().round().long(), (areas / ratios).sqrt().round().long()
-    fits = (widths <= in_size) & (heights <= in_size) & (widths > 0) & (heights > 0)
-    first = fits.float().argmax(dim=1, keepdim=True)
-    found = fits.any(dim=1)
-    width = torch.where(found, widths.gather(1, first).squeeze(1), in_size)
-    height = torch.where(found, heights.gather(1, first).squeeze(1), in_size)
-    places = torch.rand(num, 2, generator=generator)
-    top = (places[:, 0] * (in_size - height + 1)).long()
-    left = (places[:, 1] * (in_size - width + 1)).long()
-    return torch.stack([top, left, height, width], dim=1)
-
-
-def _downsample_some(pixels: Tensor, augment: AugmentConfig, generator: torch.Generator) -> Tensor:
-    num, in_size = len(pixels), pixels.shape[-1]
-    chosen = _drawn(num, augment.downsample_probability, generator)
-    if not augment.downsample_sizes:
-        return pixels
-    picks = torch.randint(len(augment.downsample_sizes), (num,), generator=generator)
-    for pick, size in enumerate(augment.downsample_sizes):
-        start, whole, small = (torch.tensor([float(x)], device=pixels.device) for x in (0, in_size, size))
-        there_and_back = crop_matrix(start, small, size, in_size) @ crop_matrix(start, whole, in_size, size)
-        pixels = _change(
-            pixels,
-            chosen & (picks == pick),
-            lambda some, _, m=there_and_back: apply_along_axes(some, m, m).clamp_(0, 1),  # type: ignore[misc]
-        )
-    return pixels
-
-
-def _jitter_some(views: Tensor, augment: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Brightness, contrast, saturation and hue of the drawn images, in one random order for all of them."""
-    num = len(views)
-    chosen = _drawn(num, augment.jitter_probability, generator)
-    adjustments = (
-        (colour.adjust_brightness, _factors(num, augment.brightness, generator)),
-        (colour.adjust_contrast, _factors(num, augment.contrast, generator)),
-        (colour.adjust_saturation, _factors(num, augment.saturation, generator)),
-        (colour.adjust_hue, _uniform((num,), (-augment.hue, augment.hue), generator)),
+    return Strengths(
+        jitters=draws[:, 0] < augment.jitter_probability,
+        factors=(lows + (highs - lows) * draws[:, 1:5]).float(),
+        order=draws[:, 5:9].argsort(dim=1),
+        greys=draws[:, 9] < augment.grey_probability,
+        blurs=draws[:, 10] < blur_probabilities,
+        sigmas=(
+            augment.blur_sigma[0] + (augment.blur_sigma[1] - augment.blur_sigma[0]) * draws[:, 12]
+        ).float(),
+        solarizes=draws[:, 13] < solarize_probabilities,
     )
-    order = torch.randperm(len(adjustments), generator=generator).tolist()
-
-    def jitter(some: Tensor, rows: Tensor) -> Tensor:
-        for index in order:
-            adjust, strengths = adjustments[index]
-            some = adjust(some, strengths[rows].to(some.device))
-        return some
-
-    return _change(views, chosen, jitter)
 
 
-def _blur_some(
-    views: Tensor, probabilities: Tensor, augment: AugmentConfig, generator: torch.Generator
-) -> Tensor:
-    num, size = len(views), views.shape[-1]
-    chosen = _drawn(num, probabilities, generator)
-    sigmas = _uniform((num,), augment.blur_sigma, generator)
+def colour_group(
+    crops: UInt8[Tensor, "n h w 3"], strengths: Strengths, augment: AugmentConfig
+) -> Float[Tensor, "n 3 h w"]:
+    """Jitter, grey, blur and solarize the crops that are drawn for it, then normalise all."""
+    views = crops.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+    for place in range(len(ADJUSTMENTS)):
+        for number, adjust in enumerate(ADJUSTMENTS):
+            chosen = strengths.jitters & (strengths.order[:, place] == number)
+            _change(views, chosen, lambda some, by, f=adjust: f(some, by), strengths.factors[:, number])
+    _change(views, strengths.greys, lambda some, _: colour.grey(some).expand(-1, 3, -1, -1))
+    _change(
+        views,
+        strengths.blurs,
+        lambda some, by: colour.blur(some, by, augment.blur_kernel_size),
+        strengths.sigmas,
+    )
+    _change(views, strengths.solarizes, lambda some, _: colour.solarize(some))
+    return normalise_(views, augment)
 
-    def blur(some: Tensor, rows: Tensor) -> Tensor:
-        matrix = blur_matrix(sigmas[rows].to(some.device), size, augment.blur_kernel_size)
-        return apply_along_axes(some, matrix, matrix)
 
-    return _change(views, chosen, blur)
+def normalise_(images: Float[Tensor, "b 3 h w"], augment: AugmentConfig) -> Float[Tensor, "b 3 h w"]:
+    """Subtract the mean and divide by the standard deviation, per channel, in place."""
+    mean = torch.tensor(augment.mean, device=images.device).view(1, 3, 1, 1)
+    std = torch.tensor(augment.std, device=images.device).view(1, 3, 1, 1)
+    return images.sub_(mean).div_(std)
 
 
-def _change(images: Tensor, chosen: Tensor, change: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-    """`images` with the `chosen` ones replaced by `change(those images, their row numbers)`."""
+def _change(
+    images: Tensor,
+    chosen: Bool[Tensor, " n"],
+    change: Callable[[Tensor, Tensor], Tensor],
+    strengths: Float[Tensor, " n"] | None = None,
+) -> None:
+    """Replace the `chosen` images by `change(those images, their strengths)`, in place."""
     rows = chosen.nonzero().squeeze(1)
     if len(rows) == 0:
-        return images
-    on_device = rows.to(images.device)
-    return images.index_copy(0, on_device, change(images[on_device], rows))
-
-
-def _drawn(num: int, probability: float | Tensor, generator: torch.Generator) -> Tensor:
-    return torch.rand(num, generator=generator) < probability
-
-
-def _uniform(shape: tuple[int, ...], bounds: tuple[float, float], generator: torch.Generator) -> Tensor:
-    return bounds[0] + (bounds[1] - bounds[0]) * torch.rand(shape, generator=generator)
-
-
-def _factors(num: int, half_width: float, generator: torch.Generator) -> Tensor:
-    return _uniform((num,), (max(0.0, 1 - half_width), 1 + half_width), generator)
+        return
+    by = strengths[rows] if strengths is not None else rows
+    on_device = rows.to(images.device, non_blocking=True)
+    images.index_copy_(0, on_device, change(images[on_device], by.to(images.device, non_blocking=True)))

@@ -1,10 +1,14 @@
-"""Which captions a step sees, and their decoded images: a pure function of (shards, seed, step, rank).
+"""What a process sees at a step: the crops of its captions, a pure function of (shards, seed, step, rank).
 
-The order of captions is one permutation per (seed, epoch), cut into steps and then into ranks, so that a
-resumed run, other loader processes or another number of devices see the same captions at the same step.
+Nothing depends on how many processes load: a resumed run, other workers or another number of devices see the
+same captions, and an image the same crops, at the same step.
 """
 
-from dataclasses import dataclass
+import dataclasses
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,7 +16,17 @@ from jaxtyping import Int, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from synclr_train.shards import Quarantined, ShardError, ShardIndex, read_caption_images
+from synclr_train.caption_order import CaptionOrder
+from synclr_train.cropping import Cutter
+from synclr_train.draws import image_keys
+from synclr_train.group_cache import GroupCache
+from synclr_train.shard_files import ShardError, ShardFile
+from synclr_train.shards import Quarantined, ShardIndex, read_group
+
+REMOTE_READS_AT_ONCE = 32
+
+Cuts = tuple[UInt8[np.ndarray, "g gs gs 3"], UInt8[np.ndarray, "l ls ls 3"]]
+"""Global and local crops of one image."""
 
 
 @dataclass(frozen=True)
@@ -20,116 +34,149 @@ class StepBatch:
     """What one process sees at one step; image i belongs to caption `caption_rows[i // views]`."""
 
     step: int
-    images: UInt8[Tensor, "n 3 s s"]
+    global_crops: UInt8[Tensor, "g gs gs 3"]
+    """Crop c of image i is at row c * num_images + i."""
+    local_crops: UInt8[Tensor, "l ls ls 3"]
+    """Likewise; empty when the recipe cuts none."""
+    image_keys: Int[Tensor, " images"]
+    """What every image draws its random numbers from, as signed bits."""
     caption_rows: Int[Tensor, " captions"]
     """Row of each caption in the shard index."""
+    shard_numbers: Int[Tensor, " captions"]
+    """Shard of each caption."""
     quarantined: tuple[Quarantined, ...]
-    """Captions that could not be decoded; the next captions of the epoch stand in for them."""
+    """Captions that could not be decoded; captions of the epoch's other steps stand in for them."""
+
+    def pin_memory(self) -> "StepBatch":
+        """The batch in page-locked memory, from which copies to a GPU overlap with its work."""
+        return self._mapped(lambda tensor: tensor.pin_memory())
+
+    def to(self, device: torch.device) -> "StepBatch":
+        """The batch with its crops and rows on `device`; keys and shard numbers stay where they are used."""
+        moved = ("global_crops", "local_crops", "caption_rows")
+        changes = {name: getattr(self, name).to(device, non_blocking=True) for name in moved}
+        return dataclasses.replace(self, **changes)
+
+    def _mapped(self, change: Callable[[Tensor], Tensor]) -> "StepBatch":
+        tensors = {
+            each.name: change(getattr(self, each.name))
+            for each in dataclasses.fields(self)
+            if isinstance(getattr(self, each.name), Tensor)
+        }
+        return dataclasses.replace(self, **tensors)
 
 
-class CaptionOrder:
-    """The captions of every step: each epoch is a fresh permutation, its incomplete last step dropped."""
-
-    def __init__(self, num_captions: int, captions_per_step: int, seed: int) -> None:
-        """Raises ShardError when one step asks for more captions than there are."""
-        if captions_per_step > num_captions:
-            raise ShardError(
-                f"a step takes {captions_per_step} captions but the shards hold {num_captions}: "
-                "give more shards or a recipe with a smaller batch.captions"
-            )
-        self.num_captions, self.captions_per_step, self.seed = num_captions, captions_per_step, seed
-        self.steps_per_epoch = num_captions // captions_per_step
-        self._epoch, self._order = -1, np.empty(0, dtype=np.int64)
-
-    def epoch_order(self, epoch: int) -> np.ndarray:
-        """All caption rows in the order of `epoch`."""
-        if epoch != self._epoch:
-            generator = np.random.default_rng([self.seed, epoch])
-            self._epoch, self._order = epoch, generator.permutation(self.num_captions)
-        return self._order
-
-    def rows(self, step: int) -> np.ndarray:
-        """Caption rows of `step`, over all devices."""
-        epoch, within = divmod(step, self.steps_per_epoch)
-        return self.epoch_order(epoch)[within * self.captions_per_step :][: self.captions_per_step]
-
-    def substitutes(self, step: int, position: int) -> np.ndarray:
-        """Caption rows to try, in order, when the caption at `position` of `step` cannot be decoded."""
-        epoch, within = divmod(step, self.steps_per_epoch)
-        after = np.roll(self.epoch_order(epoch), -(within + 1) * self.captions_per_step)
-        num_others = self.num_captions - self.captions_per_step
-        return np.concatenate([np.roll(after[:num_others], -position), after[num_others:]])
-
-
+@dataclass
 class StepDataset(Dataset[StepBatch]):
     """`dataset[step]` is what process `rank` of `num_ranks` sees at `step`."""
 
-    def __init__(
-        self,
-        index: ShardIndex,
-        order: CaptionOrder,
-        *,
-        source_size: int,
-        cache_bytes: int = 0,
-        rank: int = 0,
-        num_ranks: int = 1,
-    ) -> None:
-        """`source_size` is the side of the decoded images, in pixels; `cache_bytes` of them are kept.
+    index: ShardIndex
+    order: CaptionOrder
+    cutter: Cutter
+    rank: int = 0
+    num_ranks: int = 1
+    encoded_cache_bytes: int = 0
+    """Memory for encoded groups that later epochs read again."""
+    group_cache: GroupCache | None = None
+    """Folder for groups read over a network."""
+    _kept: dict[int, list[bytes]] = field(default_factory=dict, init=False, repr=False)
+    _kept_bytes: int = field(default=0, init=False, repr=False)
 
-        Raises ValueError when the captions of a step cannot be split evenly over `num_ranks`.
-        """
-        if order.captions_per_step % num_ranks:
+    def __post_init__(self) -> None:
+        """Raises ValueError when the captions of a step cannot be split evenly over `num_ranks`."""
+        if self.order.captions_per_step % self.num_ranks:
             raise ValueError(
-                f"batch.captions {order.captions_per_step} cannot be split evenly over {num_ranks} devices: "
-                "choose a multiple"
+                f"batch.captions {self.order.captions_per_step} cannot be split evenly over {self.num_ranks} "
+                "devices: choose a multiple"
             )
-        self.index, self.order, self.source_size = index, order, source_size
-        bytes_per_caption = index.num_views * 3 * source_size**2
-        self.num_cached, self._cache = cache_bytes // bytes_per_caption, dict[int, np.ndarray]()
-        self.captions_per_rank = order.captions_per_step // num_ranks
-        self.first_position = rank * self.captions_per_rank
+        self.captions_per_rank = self.order.captions_per_step // self.num_ranks
+        self.first_position = self.rank * self.captions_per_rank
 
     def __getitem__(self, step: int) -> StepBatch:
-        rows = self.order.rows(step)[self.first_position :][: self.captions_per_rank]
-        decoded: list[np.ndarray] = []
+        rows = self.order.rows(step)[self.first_position :][: self.captions_per_rank].tolist()
         used: list[int] = []
+        cuts: list[Cuts] = []
         quarantined: list[Quarantined] = []
-        for position, row in enumerate(rows, start=self.first_position):
-            caption, images = self._read_first_good(step, position, int(row), quarantined)
-            used.append(caption)
-            decoded.append(images)
+        for position, (row, read) in enumerate(self._reads(rows), start=self.first_position):
+            row, cut = self._first_good(step, position, row, read, quarantined)
+            used.append(row)
+            cuts += cut
+        keys = np.concatenate([self._keys(step, row) for row in used])
         return StepBatch(
             step=step,
-            images=torch.from_numpy(np.concatenate(decoded)),
+            global_crops=_by_crop([global_crops for global_crops, _ in cuts]),
+            local_crops=_by_crop([local_crops for _, local_crops in cuts]),
+            image_keys=torch.from_numpy(keys.view(np.int64)),
             caption_rows=torch.tensor(used),
+            shard_numbers=torch.from_numpy(self.index.records["shard"][used].astype(np.int64)),
             quarantined=tuple(quarantined),
         )
 
-    def _read_first_good(
-        self, step: int, position: int, row: int, quarantined: list[Quarantined]
-    ) -> tuple[int, np.ndarray]:
-        try:
-            return row, self._read(row)
-        except ValueError as error:
-            quarantined.append(self._quarantine(row, error))
-        for substitute in self.order.substitutes(step, position):
+    def _first_good(
+        self,
+        step: int,
+        position: int,
+        row: int,
+        read: Callable[[], list[bytes]],
+        quarantined: list[Quarantined],
+    ) -> tuple[int, list[Cuts]]:
+        """The caption at `position`, or the first that can stand in for it."""
+        substitutes = iter(self.order.substitutes(step, position).tolist())
+        while True:
             try:
-                return int(substitute), self._read(int(substitute))
+                return row, self._cut(step, row, read())
+            except ShardError:
+                raise
             except ValueError as error:
-                quarantined.append(self._quarantine(int(substitute), error))
-        raise ShardError("no image of any shard can be decoded: the shards are damaged, pack them again")
+                quarantined.append(self.index.quarantine(row, str(error)))
+            if (row := next(substitutes, -1)) < 0:
+                raise ShardError(
+                    f"a caption of step {step} cannot be decoded, nor can any that could stand in for it "
+                    f"({quarantined[0].reason}): pack the shards again"
+                )
+            read = partial(self._read, row)
 
-    def _read(self, row: int) -> np.ndarray:
-        if row in self._cache:
-            return self._cache[row]
-        images = read_caption_images(self.index, row, self.source_size)
-        if len(self._cache) < self.num_cached:
-            self._cache[row] = images
-        return images
+    def _cut(self, step: int, row: int, views: list[bytes]) -> list[Cuts]:
+        cuts = []
+        for view, (encoded, key) in enumerate(zip(views, self._keys(step, row), strict=True)):
+            try:
+                cuts.append(self.cutter.cut(encoded, key))
+            except ValueError as error:
+                raise ValueError(f"view {view} cannot be decoded ({error})") from error
+        return cuts
 
-    def _quarantine(self, row: int, error: ValueError) -> Quarantined:
-        shard = self.index.paths[self.index.shard_numbers[row]].name
-        return Quarantined(shard, self.index.caption_ids[row].decode(), str(error))
+    def _keys(self, step: int, row: int) -> np.ndarray:
+        caption_id = bytes(self.index.records["caption_id"][row])
+        return image_keys(self.order.seed, self.order.epoch_of(step), caption_id, self.index.num_views)
+
+    def _reads(self, rows: list[int]) -> Iterator[tuple[int, Callable[[], list[bytes]]]]:
+        """Each row and how to get its encoded views; remote ones are under way already."""
+        if not self.index.is_remote:
+            yield from ((row, partial(self._read, row)) for row in rows)
+            return
+        with ThreadPoolExecutor(REMOTE_READS_AT_ONCE) as pool:
+            pending = [(row, pool.submit(self._read, row)) for row in rows]
+            yield from ((row, future.result) for row, future in pending)
+
+    def _read(self, row: int) -> list[bytes]:
+        if row in self._kept:
+            return self._kept[row]
+        read = self.group_cache.read if self.group_cache else ShardFile.read
+        views = read_group(self.index, row, read)
+        size = sum(map(len, views))
+        if self._kept_bytes + size <= self.encoded_cache_bytes:
+            self._kept[row] = views
+            self._kept_bytes += size
+        return views
+
+
+def _by_crop(crops_of_images: list[np.ndarray]) -> Tensor:
+    """(images, crops, side, side, 3) as crops of all images one after the other, the first crop first."""
+    num_crops, side = crops_of_images[0].shape[:2]
+    stacked = np.empty((num_crops, len(crops_of_images), side, side, 3), dtype=np.uint8)
+    for image, crops in enumerate(crops_of_images):
+        stacked[:, image] = crops
+    return torch.from_numpy(stacked).flatten(0, 1)
 
 
 def pass_through(batch: StepBatch) -> StepBatch:

@@ -33,7 +33,7 @@ class ResumePoint:
     optimiser: dict[str, Any]
     """State dict of the optimiser."""
     samples: np.ndarray
-    """Per caption row: how often it was read, over all devices."""
+    """Per shard: captions read, over all devices."""
     quarantined: tuple[Quarantined, ...]
     """What was left out so far."""
     metrics: tuple[dict[str, float], ...]

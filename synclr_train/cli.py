@@ -3,7 +3,6 @@
 Commands import what they need when they run, so `--help` and `recipe` work without torch.
 """
 
-import glob
 import importlib
 import json
 from pathlib import Path
@@ -14,9 +13,14 @@ import yaml
 
 from synclr_train.cores import share_cores
 from synclr_train.recipes import RECIPES, get_recipe
+from synclr_train.shard_files import find_shards
 
 EVAL_COMMANDS = {"probe": "synclr_train.evals.commands", "segment": "synclr_train.evals.commands"}
 """Commands that live with the evaluations, by the module that defines them."""
+
+
+SHOWN_QUARANTINED = 10
+"""Left-out captions that are named on the screen; the result names all."""
 
 
 class LazyGroup(click.Group):
@@ -55,7 +59,11 @@ def main() -> None:
 @main.command()
 @click.option("--recipe", "recipe_name", required=True, help=f"One of: {', '.join(sorted(RECIPES))}.")
 @click.option(
-    "--shards", "patterns", required=True, multiple=True, help="Pattern of shard files; repeatable."
+    "--shards",
+    "patterns",
+    required=True,
+    multiple=True,
+    help="Pattern of shard files or of s3:// URIs; repeatable.",
 )
 @click.option(
     "--out",
@@ -64,23 +72,46 @@ def main() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder to write into; a killed run there continues.",
 )
+@click.option(
+    "--cache",
+    "cache_dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the shards' index and images read from S3; may be shared by runs.",
+)
+@click.option(
+    "--cache-gb",
+    type=click.FloatRange(min=0),
+    default=100.0,
+    show_default=True,
+    help="Largest size of the images kept in --cache, in GB.",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Replaces the recipe's seed.")
 @click.option("--steps", type=click.IntRange(min=1), help="Replaces the recipe's number of steps.")
 def fit(
-    recipe_name: str, patterns: tuple[str, ...], out_dir: Path, seed: int | None, steps: int | None
+    recipe_name: str,
+    patterns: tuple[str, ...],
+    out_dir: Path,
+    cache_dir: Path | None,
+    cache_gb: float,
+    seed: int | None,
+    steps: int | None,
 ) -> None:
     """Train a recipe on shards and write the encoder."""
     try:
         recipe = get_recipe(recipe_name)
         if steps is not None:
             recipe = recipe.with_steps(steps)
-        shards = expand_patterns(patterns)
+        shards = find_shards(patterns)
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         share_cores()
         from synclr_train.metrics import TrainingEvent
         from synclr_train.recorder import NonFiniteLossError
+        from synclr_train.shards import describe
+        from synclr_train.training import DataCache
         from synclr_train.training import fit as run_fit
+
+        cache = DataCache(cache_dir, int(cache_gb * 1e9)) if cache_dir else None
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns) as progress:
@@ -94,7 +125,7 @@ def fit(
                 progress.update(task, completed=event.step, description=said)
 
             try:
-                result = run_fit(recipe, shards, out_dir, seed=seed, on_event=show)
+                result = run_fit(recipe, shards, out_dir, seed=seed, cache=cache, on_event=show)
             except NonFiniteLossError as error:
                 raise click.ClickException(str(error)) from error
     except ValueError as error:
@@ -103,7 +134,9 @@ def fit(
         f"{out_dir}: {result.steps} steps in {result.seconds:.0f} s, weights {result.weights_sha256[:12]}"
     )
     if result.quarantined:
-        click.echo(f"{len(result.quarantined)} samples were left out; {out_dir / 'result.json'} says why")
+        click.echo(f"{len(result.quarantined)} captions were left out, as {out_dir / 'result.json'} says:")
+        for each in result.quarantined[:SHOWN_QUARANTINED]:
+            click.echo(f"  {describe(each)}")
 
 
 @main.command()
@@ -140,17 +173,6 @@ def export(run_dir: Path, out_dir: Path, network: Literal["student", "teacher"] 
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{out_dir / 'encoder.safetensors'}: sha256 {sha256}")
-
-
-def expand_patterns(patterns: tuple[str, ...]) -> list[Path]:
-    """The files that match any of `patterns`, each once. Raises ValueError for a pattern without a file."""
-    found: dict[Path, None] = {}
-    for pattern in patterns:
-        matches = sorted(glob.glob(pattern, recursive=True))
-        if not matches:
-            raise ValueError(f"--shards {pattern!r} matches no file: quote the pattern and check the folder")
-        found.update(dict.fromkeys(Path(match) for match in matches))
-    return list(found)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
-"""Colour changes on image batches, every image with its own strength. Knows no randomness.
+"""Colour changes and blur on image batches, every image with its own strength. Knows no randomness.
 
 Images are RGB on a 0 to 1 scale; strengths are vectors of one number per image. The formulas are those of
-torchvision's ColorJitter, RandomGrayscale and RandomSolarize.
+torchvision's ColorJitter, RandomGrayscale, GaussianBlur and RandomSolarize.
 """
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 LUMA = (0.2989, 0.587, 0.114)
 """Weights of red, green and blue in the grey value (ITU-R BT.601)."""
+SOLARIZE_THRESHOLD = 128 / 255
+"""As on uint8 images, where BYOL-style training inverts values from 128 on."""
 
 
 def grey(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
@@ -63,6 +66,24 @@ def adjust_hue(images: Float[Tensor, "b 3 h w"], shifts: Float[Tensor, " b"]) ->
     return torch.stack(channels, dim=1)
 
 
+def blur(
+    images: Float[Tensor, "b 3 h w"], sigmas: Float[Tensor, " b"], num_taps: int
+) -> Float[Tensor, "b 3 h w"]:
+    """Gaussian blur of `num_taps` taps per axis, reflected at the edges; `sigmas` in pixels.
+
+    Images smaller than the kernel are blurred with as many taps as fit.
+    """
+    num, channels, height, width = images.shape
+    reach = min(num_taps // 2, height - 1, width - 1)
+    offsets = torch.arange(-reach, reach + 1, device=images.device)
+    kernels = torch.exp(-0.5 * (offsets / sigmas.unsqueeze(1)) ** 2)
+    kernels = (kernels / kernels.sum(dim=1, keepdim=True)).repeat_interleave(channels, dim=0)
+    planes = num * channels
+    padded = functional.pad(images.reshape(1, planes, height, width), (reach,) * 4, mode="reflect")
+    down = functional.conv2d(padded, kernels.view(planes, 1, -1, 1), groups=planes)
+    return functional.conv2d(down, kernels.view(planes, 1, 1, -1), groups=planes).view(images.shape)
+
+
 def solarize(images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    """Invert every value of at least one half."""
-    return torch.where(images >= 0.5, 1 - images, images)
+    """Invert every value that is at least 128 of 255."""
+    return torch.where(images >= SOLARIZE_THRESHOLD, 1 - images, images)

@@ -67,8 +67,9 @@ class BackboneConfig(Config):
 class CropsConfig(Config):
     """Multi-crop: which parts of an image are seen (SynCLR 3.3)."""
 
-    source_size: PositiveInt
-    """Side to which every decoded image is brought before cropping, in pixels."""
+    decode_sharpness: PositiveFloat
+    """Decoded pixels per pixel of a crop, at least, where the stored image has them. 1: a JPEG is decoded no
+    smaller than any of its crops needs; less is faster and softer."""
     num_global: PositiveInt
     """Global crops per image. The contrastive keys are the teacher's view of these."""
     global_area: AreaRange
@@ -275,8 +276,10 @@ class Recipe(Config):
     """Lightning strategy (`auto`, `ddp`, ...)."""
     num_workers: Annotated[int, Field(ge=0)]
     """Processes per device that read and decode; 0 reads in the training process."""
-    decoded_cache_bytes: Annotated[int, Field(ge=0)]
-    """Memory for decoded images that later epochs read again, per loading process, in bytes."""
+    encoded_cache_bytes: Annotated[int, Field(ge=0)]
+    """Memory for encoded images that later epochs read again, per loading process, in bytes."""
+    max_quarantined_share: Probability
+    """Largest share of the shards' captions that may be left out because they are broken; more stops the run."""
     log_every_steps: PositiveInt
     """Distance of two rows of metrics.csv, in steps."""
     checkpoint_every_steps: PositiveInt

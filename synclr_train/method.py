@@ -3,7 +3,6 @@
 Holds the method alone. Data order lives in `batches`, files and progress in `training`.
 """
 
-import dataclasses
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from timm.layers.attention import Attention
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from synclr_train.augment import Crops, draw_crops, step_generator, step_seed
+from synclr_train.augment import Crops, colour_crops, step_generator, step_seed
 from synclr_train.backbone import MaskedBackbone
 from synclr_train.batches import StepBatch
 from synclr_train.config import Recipe
@@ -22,7 +21,7 @@ from synclr_train.losses import gather, masked_patch_cross_entropy, multi_positi
 from synclr_train.masking import draw_masks
 from synclr_train.schedules import values_at
 
-NETWORK_NOISE, CROPS, MASKS = range(3)
+NETWORK_NOISE, MASKS = range(2)
 """Purposes of a step's random numbers."""
 
 
@@ -61,9 +60,7 @@ class SynCLR(LightningModule):
         recipe, step = self.recipe, batch.step
         self.step = step
         torch.manual_seed(step_seed(recipe.seed, step, self.global_rank, NETWORK_NOISE))
-        crops_generator = step_generator(recipe.seed, step, self.global_rank, CROPS)
-        size = recipe.backbone.image_size
-        crops = draw_crops(batch.images, recipe.crops, recipe.augment, size, crops_generator)
+        crops = colour_crops(batch, recipe.augment)
         masks = None
         if recipe.ibot is not None:
             masks = draw_masks(
@@ -204,11 +201,7 @@ class SynCLR(LightningModule):
         self, batch: StepBatch, device: torch.device, dataloader_idx: int
     ) -> StepBatch:
         """Move the tensors of a batch."""
-        return dataclasses.replace(
-            batch,
-            images=batch.images.to(device, non_blocking=True),
-            caption_rows=batch.caption_rows.to(device, non_blocking=True),
-        )
+        return batch.to(device)
 
     def _build_networks(self, *, is_student: bool) -> nn.ModuleDict:
         recipe = self.recipe

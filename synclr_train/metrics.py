@@ -20,6 +20,7 @@ COLUMNS = (
     "teacher_temperature",
     "images_per_second",
     "data_wait_share",
+    "quarantined",
     "gradient_norm",
     "effective_rank",
 )

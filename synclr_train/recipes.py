@@ -42,12 +42,6 @@ UNSTATED = (
         why="these are the values in StableRep's published training command",
     ),
     Departure(
-        what="crops.source_size",
-        paper="512 px images, resized while cropping",
-        here="decoded to 256 px before cropping",
-        why="a 224 px crop of a third of the area loses little, and decoding costs a quarter",
-    ),
-    Departure(
         what="export_network",
         paper="does not say which network is evaluated",
         here="the EMA teacher",
@@ -73,7 +67,7 @@ def vit_b16() -> Recipe:
             drop_path_rate=0.1,
         ),
         crops=CropsConfig(
-            source_size=256,
+            decode_sharpness=1.0,
             num_global=1,
             global_area=(0.32, 1.0),
             num_local=4,
@@ -134,7 +128,8 @@ def vit_b16() -> Recipe:
         devices=1,
         strategy="auto",
         num_workers=8,
-        decoded_cache_bytes=0,
+        encoded_cache_bytes=0,
+        max_quarantined_share=0.01,
         log_every_steps=50,
         checkpoint_every_steps=1000,
         departures=UNSTATED,
@@ -198,7 +193,7 @@ def rehearsal() -> Recipe:
             drop_path_rate=0.0,
         ),
         crops=CropsConfig(
-            source_size=48,
+            decode_sharpness=1.0,
             num_global=1,
             global_area=(0.7, 1.0),
             num_local=0,
@@ -248,7 +243,8 @@ def rehearsal() -> Recipe:
         devices=1,
         strategy="auto",
         num_workers=0,
-        decoded_cache_bytes=256 * 2**20,
+        encoded_cache_bytes=256 * 2**20,
+        max_quarantined_share=0.01,
         log_every_steps=10,
         checkpoint_every_steps=100,
         departures=(
@@ -278,7 +274,7 @@ def rehearsal() -> Recipe:
                 why="two blocks gather less into one token",
             ),
             Departure(
-                what="crops.source_size, crops.global_area, augment.blur_kernel_size, augment.blur_sigma, "
+                what="crops.global_area, augment.blur_kernel_size, augment.blur_sigma, "
                 "augment.global_blur_probabilities, augment.downsample_sizes",
                 paper="512 px images; crops of 0.32 to 1 of the area; blur with 9 taps, sigma up to 2 px",
                 here="48 px images; crops of 0.7 to 1 of the area; rarer blur with 5 taps, sigma up to 1 px",

@@ -21,7 +21,7 @@ from synclr_train.losses import effective_rank
 from synclr_train.method import SynCLR
 from synclr_train.metrics import MetricsTable, TrainingEvent, Window
 from synclr_train.schedules import values_at
-from synclr_train.shards import Quarantined
+from synclr_train.shards import Quarantined, ShardIndex, check_quarantined_share, describe
 
 
 class NonFiniteLossError(RuntimeError):
@@ -37,7 +37,7 @@ class RunRecorder(Callback):
         out_dir: Path,
         *,
         run_identity: str,
-        num_captions: int,
+        index: ShardIndex,
         resumed: ResumePoint | None,
         on_event: Callable[[TrainingEvent], None] | None,
     ) -> None:
@@ -47,11 +47,13 @@ class RunRecorder(Callback):
         self.table = MetricsTable(out_dir / "metrics.csv")
         self.steps_done = resumed.step if resumed else 0
         self.seconds_before = resumed.seconds if resumed else 0.0
-        self.samples_before = resumed.samples if resumed else np.zeros(num_captions, dtype=np.int64)
+        self.samples_before = resumed.samples if resumed else np.zeros(len(index.shards), dtype=np.int64)
         self.quarantined_before = resumed.quarantined if resumed else ()
         self.table.rows = [dict(row) for row in resumed.metrics] if resumed else []
-        self.samples = np.zeros(num_captions, dtype=np.int64)
+        self.samples = np.zeros(len(index.shards), dtype=np.int64)
+        self.index = index
         self.quarantined: list[Quarantined] = []
+        self.num_told = len(self.quarantined_before)
         self.window = Window()
         self.started = self.step_ended = self.step_started = time.perf_counter()
 
@@ -80,7 +82,7 @@ class RunRecorder(Callback):
         assert isinstance(pl_module, SynCLR)
         now = time.perf_counter()
         self.steps_done = batch.step + 1
-        np.add.at(self.samples, batch.caption_rows.cpu().numpy(), 1)
+        np.add.at(self.samples, batch.shard_numbers.numpy(), 1)
         self.quarantined += batch.quarantined
         measured = {f"loss_{name}": value for name, value in pl_module.terms.items()}
         measured |= {"loss": sum(pl_module.terms.values()), "gradient_norm": pl_module.gradient_norm}
@@ -95,7 +97,7 @@ class RunRecorder(Callback):
         self.step_ended = time.perf_counter()
 
     def total_samples(self) -> np.ndarray:
-        """Per caption row: how often it was read, over all devices and all parts of the run."""
+        """Per shard: captions read, over all devices and all parts of the run."""
         return self.samples_before + sum_over_devices(torch.from_numpy(self.samples)).numpy()
 
     def all_quarantined(self) -> tuple[Quarantined, ...]:
@@ -105,6 +107,21 @@ class RunRecorder(Callback):
             parts = [[] for _ in range(dist.get_world_size())]
             dist.all_gather_object(parts, self.quarantined)
         return tuple(dict.fromkeys([*self.quarantined_before, *(each for part in parts for each in part)]))
+
+    def _check_quarantined(self, trainer: Trainer) -> int:
+        """Things left out so far, indexing included; new ones are told.
+
+        Raises ShardError when they are more than the recipe allows.
+        """
+        at_start = self.index.quarantined
+        everything = (*at_start, *self.all_quarantined())
+        num_captions = self.index.num_captions + len(at_start)
+        check_quarantined_share(everything, num_captions, self.recipe.max_quarantined_share)
+        if len(everything) > self.num_told and trainer.is_global_zero:
+            message = f"{len(everything)} left out; the last: {describe(everything[-1])}"
+            self.on_event(TrainingEvent(self.steps_done, self.recipe.steps, {}, message))
+        self.num_told = len(everything)
+        return len(everything)
 
     def _log(self, trainer: Trainer, module: SynCLR, step: int) -> None:
         values, window = values_at(self.recipe, step), self.window
@@ -116,6 +133,7 @@ class RunRecorder(Callback):
             row["teacher_temperature"] = values.teacher_temperature
         row["images_per_second"] = window.num_steps * self.recipe.batch.num_images / window.seconds
         row["data_wait_share"] = window.waiting_seconds / window.seconds
+        row["quarantined"] = float(self._check_quarantined(trainer))
         row["effective_rank"] = effective_rank(module.representations)
         self.window = Window()
         if trainer.is_global_zero:

@@ -1,25 +1,30 @@
-"""Reading SynCaps shards: local WebDataset tars whose samples are whole positive groups of one caption.
+"""The index of SynCaps shards: where in WebDataset tars the images of every whole positive group lie.
 
-Indexes member offsets without reading payloads. What is broken is recorded with a reason and left out: a bad
-member never stops a run, and nothing is skipped without a record. Writes nothing.
+Read from tar headers, without payloads. What is broken is recorded with a reason and left out: a bad member
+never stops a run, and nothing is skipped without a record.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
+from functools import cached_property
+from hashlib import blake2b
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+
+from synclr_train.index_cache import PartsOnDisk, ShardPart, record_kind, records_of
+from synclr_train.shard_files import SequentialReader, ShardError, ShardFile, open_shard
 
 TAR_BLOCK_BYTES = 512
 REGULAR_FILE_TYPES = (b"0", b"\0")
 IMAGE_MEMBER = re.compile(r"(?P<caption_id>[^./]+)\.(?P<view>\d+)\.(?:jpg|jpeg|png|webp)")
-
-
-class ShardError(ValueError):
-    """The shards given cannot be trained on; the message names the shard and the mend."""
+SHARDS_SCANNED_AT_ONCE = 16
+ROWS_HASHED_AT_ONCE = 2**16
+GAP_BYTES_READ_OVER = 2**16
+"""Views of a group that lie no farther apart than this are read in one piece."""
 
 
 @dataclass(frozen=True)
@@ -48,151 +53,240 @@ class Member:
 class ShardIndex:
     """Where every image of every whole positive group lies; a caption is addressed by its row number."""
 
-    paths: tuple[Path, ...]
-    caption_ids: np.ndarray
-    """Per caption: its id (bytes)."""
-    shard_numbers: np.ndarray
-    """Per caption: which of `paths` holds it."""
-    offsets: np.ndarray
-    """Per caption and view: first byte of the image (captions, views)."""
-    sizes_bytes: np.ndarray
-    """Per caption and view: size of the image (captions, views)."""
+    shards: tuple[ShardFile, ...]
+    records: np.ndarray
+    """Per caption: `caption_id`, `shard` (which of `shards`), `offsets` and `sizes` of its views, in bytes.
+    In memory, or mapped from a file when an index cache is used."""
     quarantined: tuple[Quarantined, ...]
     """What could not be indexed."""
 
     @property
     def num_captions(self) -> int:
         """Whole positive groups."""
-        return len(self.caption_ids)
+        return len(self.records)
 
     @property
     def num_views(self) -> int:
         """Images per caption."""
-        return self.offsets.shape[1]
+        return int(self.records["offsets"].shape[1])
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether any shard is read over a network."""
+        return any(shard.is_remote for shard in self.shards)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hex digest of the captions, their order and the sizes of their images."""
+        digest = blake2b(digest_size=16)
+        for name, count in self.captions_per_shard().items():
+            digest.update(f"{name}:{count};".encode())
+        for first in range(0, self.num_captions, ROWS_HASHED_AT_ONCE):
+            rows = self.records[first : first + ROWS_HASHED_AT_ONCE]
+            digest.update(rows["caption_id"].astype("S").tobytes() + rows["sizes"].tobytes())
+        return digest.hexdigest()
+
+    def __getstate__(self) -> dict[str, object]:
+        """A mapped index travels to a loader process as the name of its file."""
+        state = dict(self.__dict__)
+        if isinstance(self.records, np.memmap):
+            state["records"] = (self.records.filename, self.records.dtype)
+        return state
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Map the file again."""
+        if isinstance(state["records"], tuple):
+            path, kind = state["records"]
+            state = {**state, "records": np.memmap(path, dtype=kind, mode="r")}
+        self.__dict__.update(state)
+
+    def shard_of(self, row: int) -> ShardFile:
+        """The shard that holds caption `row`."""
+        return self.shards[self.records["shard"][row]]
 
     def captions_per_shard(self) -> dict[str, int]:
         """Indexed captions of each shard, by file name."""
-        counts = np.bincount(self.shard_numbers, minlength=len(self.paths))
-        return {path.name: int(count) for path, count in zip(self.paths, counts, strict=True)}
+        counts = np.bincount(self.records["shard"], minlength=len(self.shards))
+        return {shard.name: int(count) for shard, count in zip(self.shards, counts, strict=True)}
+
+    def quarantine(self, row: int, reason: str) -> Quarantined:
+        """The record that caption `row` was left out."""
+        return Quarantined(self.shard_of(row).name, self.records["caption_id"][row].decode(), reason)
 
 
-def index_shards(paths: Sequence[Path], views_per_caption: int) -> ShardIndex:
-    """Index the first `views_per_caption` views of every caption of `paths`, in sorted order of file name.
+def index_shards(
+    shards: Sequence[str | Path | ShardFile],
+    views_per_caption: int,
+    *,
+    max_quarantined_share: float = 1.0,
+    cache_dir: Path | None = None,
+) -> ShardIndex:
+    """Index the first `views_per_caption` views of every caption of `shards`, in sorted order of file name.
 
-    Raises ShardError for no shards, a missing shard, two shards with one file name, or no whole group at all.
+    `cache_dir` keeps each shard's index for the next start and maps the whole from disk, so that memory does
+    not grow with the shards. Raises ShardError for no shards, a missing shard, two shards with one file name,
+    no whole group at all, or more than `max_quarantined_share` of the captions broken.
     """
-    ordered = tuple(sorted(paths, key=lambda path: path.name))
-    _check_paths(ordered)
-    ids: list[bytes] = []
-    numbers: list[int] = []
-    members: list[list[Member]] = []
+    ordered = _ordered(shards)
+    kept = PartsOnDisk(cache_dir, views_per_caption) if cache_dir else None
+    scans = _scans(ordered, views_per_caption, kept)
+    in_memory: list[ShardPart] = []
     quarantined: list[Quarantined] = []
-    for number, path in enumerate(ordered):
-        groups, broken = _groups_of(path)
-        quarantined += broken
-        for caption_id, views in groups.items():
-            missing = [view for view in range(views_per_caption) if view not in views]
-            if missing:
-                reason = f"views {missing} of {views_per_caption} are missing"
-                quarantined.append(Quarantined(path.name, caption_id, reason))
-                continue
-            ids.append(caption_id.encode())
-            numbers.append(number)
-            members.append([views[view] for view in range(views_per_caption)])
-    if not ids:
-        first = quarantined[0] if quarantined else None
-        detail = f"; the first problem: {first.shard}: {first.reason}" if first else ""
+    num_whole, id_bytes = 0, 1
+    for shard, part in zip(ordered, scans, strict=True):
+        num_whole += part.num_captions
+        id_bytes = max(id_bytes, part.caption_ids.dtype.itemsize)
+        quarantined += [Quarantined(shard.name, caption_id, reason) for caption_id, reason in part.broken]
+        if kept is None:
+            in_memory.append(part)
+    if not num_whole:
+        first = f"; the first problem: {describe(quarantined[0])}" if quarantined else ""
         raise ShardError(
-            f"no caption with {views_per_caption} images in {len(ordered)} shards{detail}: "
+            f"no caption with {views_per_caption} images in {len(ordered)} shards{first}: "
             "check the --shards pattern"
         )
-    return ShardIndex(
-        paths=ordered,
-        caption_ids=np.array(ids),
-        shard_numbers=np.array(numbers, dtype=np.int32),
-        offsets=np.array([[member.offset for member in views] for views in members], dtype=np.int64),
-        sizes_bytes=np.array([[member.size_bytes for member in views] for views in members], dtype=np.int64),
-        quarantined=tuple(quarantined),
+    check_quarantined_share(quarantined, num_whole + len(quarantined), max_quarantined_share)
+    kind = record_kind(id_bytes, views_per_caption)
+    if kept is None:
+        records = np.concatenate([records_of(part, number, kind) for number, part in enumerate(in_memory)])
+    else:
+        records = kept.merge(ordered, _scans(ordered, views_per_caption, kept), kind)
+    return ShardIndex(ordered, records, tuple(quarantined))
+
+
+def check_quarantined_share(quarantined: Sequence[Quarantined], num_captions: int, limit: float) -> None:
+    """Raises ShardError when more than the share `limit` of `num_captions` was left out."""
+    if len(quarantined) > limit * num_captions:
+        raise ShardError(
+            f"{len(quarantined)} of {num_captions} captions are broken, more than max_quarantined_share "
+            f"{limit:g} allows; the first: {describe(quarantined[0])}: repair the shards or raise the limit"
+        )
+
+
+def describe(entry: Quarantined) -> str:
+    """One quarantined thing, for a person."""
+    return (
+        f"{entry.shard}, {f'caption {entry.caption_id}' if entry.caption_id else 'the rest'}: {entry.reason}"
     )
 
 
-def read_members(path: Path) -> Iterator[Member]:
+def scan_shard(shard: ShardFile, views_per_caption: int) -> ShardPart:
+    """The whole groups of one shard in tar order, and what is broken in it."""
+    groups, broken = _groups_of(shard)
+    whole: dict[str, list[Member]] = {}
+    for caption_id, members in groups.items():
+        wanted = [[each for view, each in members if view == wanted] for wanted in range(views_per_caption)]
+        missing = [view for view, found in enumerate(wanted) if not found]
+        doubled = [view for view, found in enumerate(wanted) if len(found) > 1]
+        if missing:
+            broken.append((caption_id, f"views {missing} of {views_per_caption} are missing"))
+        elif doubled:
+            broken.append((caption_id, f"views {doubled} occur more than once"))
+        else:
+            whole[caption_id] = [found[0] for found in wanted]
+    return ShardPart(
+        caption_ids=np.array([caption_id.encode() for caption_id in whole], dtype="S"),
+        offsets=_numbers_of(whole, views_per_caption, lambda member: member.offset),
+        sizes=_numbers_of(whole, views_per_caption, lambda member: member.size_bytes),
+        broken=tuple(broken),
+    )
+
+
+def read_members(reader: SequentialReader) -> Iterator[Member]:
     """The regular files of a plain tar, from headers alone.
 
     Raises ValueError where a header is damaged or the file ends too early; members before that are yielded.
     """
-    file_size = path.stat().st_size
     position = 0
-    with path.open("rb") as file:
-        while True:
-            file.seek(position)
-            header = file.read(TAR_BLOCK_BYTES)
-            if len(header) < TAR_BLOCK_BYTES:
-                raise ValueError(f"the tar ends without its end mark at byte {position}")
-            if header == bytes(TAR_BLOCK_BYTES):
-                return
-            if _octal(header[148:156]) != sum(header) - sum(header[148:156]) + 8 * ord(" "):
-                raise ValueError(f"the tar header at byte {position} is damaged")
-            payload, size = position + TAR_BLOCK_BYTES, _octal(header[124:136])
-            if payload + size > file_size:
-                raise ValueError(f"the tar ends inside the member at byte {position}")
-            if header[156:157] in REGULAR_FILE_TYPES:
-                yield Member(header[:100].rstrip(b"\0").decode("utf-8", "replace"), payload, size)
-            position = payload + -(-size // TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES
+    while True:
+        header = reader.read(position, TAR_BLOCK_BYTES)
+        if len(header) < TAR_BLOCK_BYTES:
+            raise ValueError(f"the tar ends without its end mark at byte {position}")
+        if header == bytes(TAR_BLOCK_BYTES):
+            return
+        if _octal(header[148:156]) != sum(header) - sum(header[148:156]) + 8 * ord(" "):
+            raise ValueError(f"the tar header at byte {position} is damaged")
+        payload, size = position + TAR_BLOCK_BYTES, _octal(header[124:136])
+        if payload + size > reader.shard.size_bytes:
+            raise ValueError(f"the tar ends inside the member at byte {position}")
+        if header[156:157] in REGULAR_FILE_TYPES:
+            yield Member(header[:100].rstrip(b"\0").decode("utf-8", "replace"), payload, size)
+        position = payload + -(-size // TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES
 
 
-def read_caption_images(index: ShardIndex, row: int, source_size: int) -> np.ndarray:
-    """Decode all views of caption `row`: uint8 (views, 3, source_size, source_size).
+def read_group(
+    index: ShardIndex, row: int, read: Callable[[ShardFile, int, int], bytes] = ShardFile.read
+) -> list[bytes]:
+    """The encoded views of caption `row`, in one read where they lie together.
 
-    Raises ValueError naming the view when one cannot be decoded.
+    Raises ValueError when the shard has become shorter.
     """
-    images = np.empty((index.num_views, 3, source_size, source_size), dtype=np.uint8)
-    with index.paths[index.shard_numbers[row]].open("rb") as file:
-        for view in range(index.num_views):
-            file.seek(int(index.offsets[row, view]))
-            encoded = file.read(int(index.sizes_bytes[row, view]))
-            try:
-                images[view] = _decode(encoded, source_size)
-            except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-                raise ValueError(f"view {view} cannot be decoded ({error})") from error
-    return images
+    record, shard = index.records[row], index.shard_of(row)
+    offsets, sizes = record["offsets"].tolist(), record["sizes"].tolist()
+    first, end = min(offsets), max(offset + size for offset, size in zip(offsets, sizes, strict=True))
+    if end - first <= sum(sizes) + GAP_BYTES_READ_OVER:
+        content = read(shard, first, end - first)
+        views = [content[offset - first :][:size] for offset, size in zip(offsets, sizes, strict=True)]
+    else:
+        views = [read(shard, offset, size) for offset, size in zip(offsets, sizes, strict=True)]
+    short = [view for view, content in enumerate(views) if len(content) < sizes[view]]
+    if short:
+        raise ValueError(f"views {short} lie beyond the end of the shard")
+    return views
 
 
-def _decode(encoded: bytes, source_size: int) -> np.ndarray:
-    with Image.open(BytesIO(encoded)) as image:
-        image.draft("RGB", (source_size, source_size))
-        pixels = image.convert("RGB")
-        if pixels.size != (source_size, source_size):
-            side = min(pixels.size)
-            left, top = (pixels.width - side) // 2, (pixels.height - side) // 2
-            pixels = pixels.resize(
-                (source_size, source_size), Image.Resampling.BICUBIC, (left, top, left + side, top + side)
-            )
-        return np.asarray(pixels).transpose(2, 0, 1)
+def _scans(
+    shards: Sequence[ShardFile], views_per_caption: int, kept: PartsOnDisk | None
+) -> Iterator[ShardPart]:
+    """The part of each shard in order; a few remote shards are scanned at once."""
+
+    def part_of(shard: ShardFile) -> ShardPart:
+        def scan() -> ShardPart:
+            return scan_shard(shard, views_per_caption)
+
+        return kept.get(shard, scan) if kept else scan()
+
+    num_at_once = SHARDS_SCANNED_AT_ONCE if any(shard.is_remote for shard in shards) else 1
+    with ThreadPoolExecutor(num_at_once) as pool:
+        for first in range(0, len(shards), num_at_once):
+            yield from pool.map(part_of, shards[first : first + num_at_once])
 
 
-def _groups_of(path: Path) -> tuple[dict[str, dict[int, Member]], list[Quarantined]]:
-    groups: dict[str, dict[int, Member]] = {}
-    try:
-        for member in read_members(path):
-            match = IMAGE_MEMBER.fullmatch(member.name)
-            if match is not None:
-                groups.setdefault(match["caption_id"], {})[int(match["view"])] = member
-    except ValueError as error:
-        return groups, [Quarantined(path.name, None, str(error))]
+def _groups_of(
+    shard: ShardFile,
+) -> tuple[dict[str, list[tuple[int, Member]]], list[tuple[str | None, str]]]:
+    groups: dict[str, list[tuple[int, Member]]] = {}
+    with shard.windows() as reader:
+        try:
+            for member in read_members(reader):
+                match = IMAGE_MEMBER.fullmatch(member.name)
+                if match is not None:
+                    groups.setdefault(match["caption_id"], []).append((int(match["view"]), member))
+        except ShardError:
+            raise
+        except ValueError as error:
+            return groups, [(None, str(error))]
     return groups, []
 
 
-def _check_paths(paths: Sequence[Path]) -> None:
-    if not paths:
+def _numbers_of(
+    groups: dict[str, list[Member]], num_views: int, number: Callable[[Member], int]
+) -> np.ndarray:
+    numbers = [[number(member) for member in members] for members in groups.values()]
+    return np.array(numbers, dtype=np.int64).reshape(len(groups), num_views)
+
+
+def _ordered(shards: Sequence[str | Path | ShardFile]) -> tuple[ShardFile, ...]:
+    if not shards:
         raise ShardError("no shards given: name at least one .tar file, for example --shards 'shards/*.tar'")
-    for path in paths:
-        if not path.is_file():
-            raise ShardError(f"shard {path} does not exist: check the --shards pattern")
-    names = [path.name for path in paths]
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise ShardError(f"two shards are named {doubled[0]}: give every shard of a run its own file name")
+    opened = [shard if isinstance(shard, ShardFile) else open_shard(shard) for shard in shards]
+    ordered = sorted(opened, key=lambda shard: shard.name)
+    for first, second in pairwise(ordered):
+        if first.name == second.name:
+            raise ShardError(
+                f"two shards are named {first.name}: give every shard of a run its own file name"
+            )
+    return tuple(ordered)
 
 
 def _octal(field: bytes) -> int:

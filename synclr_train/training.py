@@ -18,13 +18,17 @@ from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
 from synclr_train.atomic_files import write_atomically
-from synclr_train.batches import CaptionOrder, StepBatch, StepDataset, pass_through
+from synclr_train.batches import StepBatch, StepDataset, pass_through
+from synclr_train.caption_order import CaptionOrder
 from synclr_train.checkpointing import load_resume_point
 from synclr_train.config import Recipe
+from synclr_train.cropping import Cutter
 from synclr_train.export import RECIPE_FILE, export_encoder
+from synclr_train.group_cache import GroupCache, bytes_in
 from synclr_train.method import NonFiniteTermError, SynCLR
 from synclr_train.metrics import TrainingEvent
 from synclr_train.recorder import RunRecorder
+from synclr_train.shard_files import ShardFile
 from synclr_train.shards import Quarantined, ShardIndex, index_shards
 
 RESULT_FILE = "result.json"
@@ -67,53 +71,84 @@ class TrainingResult:
     """What was left out, with reasons."""
 
 
+@dataclass(frozen=True)
+class DataCache:
+    """Where a run keeps what it read of its shards: their index, and images that came over a network."""
+
+    folder: Path
+    """May be shared by runs; holds nothing that cannot be read again."""
+    limit_bytes: int
+    """Largest size of the images kept, in bytes, over all processes of this machine."""
+
+
 class SynCapsData(LightningDataModule):
     """The loader of a run, starting at any step."""
 
-    def __init__(self, index: ShardIndex, recipe: Recipe, first_step: int) -> None:
+    def __init__(
+        self, index: ShardIndex, recipe: Recipe, first_step: int, cache: DataCache | None = None
+    ) -> None:
         super().__init__()
-        self.index, self.recipe, self.first_step = index, recipe, first_step
+        self.index, self.recipe, self.first_step, self.cache = index, recipe, first_step, cache
 
     def train_dataloader(self) -> DataLoader[StepBatch]:
         """Whole step batches of this process, in order."""
-        recipe = self.recipe
-        assert self.trainer is not None
+        recipe, trainer = self.recipe, self.trainer
+        assert trainer is not None
         dataset = StepDataset(
             self.index,
             CaptionOrder(self.index.num_captions, recipe.batch.captions, recipe.seed),
-            source_size=recipe.crops.source_size,
-            cache_bytes=recipe.decoded_cache_bytes,
-            rank=self.trainer.global_rank,
-            num_ranks=self.trainer.world_size,
+            Cutter(recipe.crops, recipe.augment, recipe.backbone.image_size),
+            rank=trainer.global_rank,
+            num_ranks=trainer.world_size,
+            encoded_cache_bytes=recipe.encoded_cache_bytes,
+            group_cache=self._group_cache(),
         )
+        # The object store's client has threads of its own, which a forked process would lack.
+        start_method = "forkserver" if recipe.num_workers and self.index.is_remote else None
         return DataLoader(
             dataset,
             batch_size=None,
             sampler=range(self.first_step, recipe.steps),
             num_workers=recipe.num_workers,
+            multiprocessing_context=start_method,
             collate_fn=pass_through,  # type: ignore[arg-type]
-            pin_memory=False,
+            pin_memory=trainer.strategy.root_device.type == "cuda",
         )
+
+    def _group_cache(self) -> GroupCache | None:
+        """This process's share of the room that the cache folder has left."""
+        if self.cache is None or not self.index.is_remote:
+            return None
+        room = max(0, self.cache.limit_bytes - bytes_in(self.cache.folder))
+        num_readers = self.recipe.devices * max(1, self.recipe.num_workers)
+        return GroupCache(self.cache.folder, room // num_readers)
 
 
 def fit(
     recipe: Recipe,
-    shards: Sequence[Path],
+    shards: Sequence[str | Path | ShardFile],
     out_dir: Path,
     *,
     seed: int | None = None,
+    cache: DataCache | None = None,
     on_event: Callable[[TrainingEvent], None] | None = None,
 ) -> TrainingResult:
     """Train `recipe` on SynCaps `shards` and write the encoder, metrics and result into `out_dir`.
 
-    A run that was killed continues from its last resume point to the weights it would have had. `seed`
-    replaces the recipe's. Raises ValueError for shards that cannot be used and for an `out_dir` of another
-    run, NonFiniteLossError when a number becomes NaN. With several devices every process calls `fit` with the
-    same arguments (Lightning starts them, or torchrun); the first one writes.
+    `shards` are local paths or s3:// URIs. A run that was killed continues from its last resume point to the
+    weights it would have had. `seed` replaces the recipe's; `cache` keeps indexes and remote images for later
+    epochs and runs. Raises ValueError for shards that cannot be used and for an `out_dir` of another run,
+    NonFiniteLossError when a number becomes NaN. With several devices every process calls `fit` with the same
+    arguments (Lightning starts them, or torchrun); the first one writes.
     """
     if seed is not None:
         recipe = recipe.varied(seed=seed)
-    index = index_shards(shards, recipe.batch.views_per_caption)
+    index = index_shards(
+        shards,
+        recipe.batch.views_per_caption,
+        max_quarantined_share=recipe.max_quarantined_share,
+        cache_dir=cache.folder if cache else None,
+    )
     CaptionOrder(index.num_captions, recipe.batch.captions, recipe.seed)
     identity = run_identity(recipe, index)
     resumed = load_resume_point(out_dir, identity)
@@ -123,7 +158,7 @@ def fit(
         recipe,
         out_dir,
         run_identity=identity,
-        num_captions=index.num_captions,
+        index=index,
         resumed=resumed,
         on_event=on_event,
     )
@@ -145,7 +180,7 @@ def fit(
         first_step = resumed.step if resumed else 0
         if first_step < recipe.steps:
             try:
-                trainer.fit(module, datamodule=SynCapsData(index, recipe, first_step))
+                trainer.fit(module, datamodule=SynCapsData(index, recipe, first_step, cache))
             except NonFiniteTermError as error:
                 raise recorder.non_finite(error.term, error.step) from error
     return _finish(recipe, index, module, recorder, out_dir, is_writer=trainer.is_global_zero)
@@ -153,12 +188,7 @@ def fit(
 
 def run_identity(recipe: Recipe, index: ShardIndex) -> str:
     """Hex digest of what makes two runs the same run: the recipe's settings and the captions, in order."""
-    digest = hashlib.blake2b(recipe.fingerprint.encode(), digest_size=16)
-    for path, count in index.captions_per_shard().items():
-        digest.update(f"{path}:{count};".encode())
-    digest.update(index.caption_ids.tobytes())
-    digest.update(index.sizes_bytes.tobytes())
-    return digest.hexdigest()
+    return hashlib.blake2b((recipe.fingerprint + index.fingerprint).encode(), digest_size=16).hexdigest()
 
 
 def computes_bfloat16(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> bool:
@@ -190,16 +220,14 @@ def build_trainer(recipe: Recipe, recorder: RunRecorder) -> Trainer:
 
 
 def consumption(index: ShardIndex, samples: np.ndarray) -> dict[str, ShardConsumption]:
-    """What was read from each shard, given how often each caption row was read."""
-    held = index.captions_per_shard()
-    read = np.bincount(index.shard_numbers, weights=samples, minlength=len(index.paths)).astype(int)
+    """What was read from each shard, given how many captions were read of each."""
     return {
-        path.name: ShardConsumption(
+        name: ShardConsumption(
             captions=int(count),
             images=int(count) * index.num_views,
-            epochs=float(count) / held[path.name] if held[path.name] else 0.0,
+            epochs=float(count) / held if held else 0.0,
         )
-        for path, count in zip(index.paths, read, strict=True)
+        for (name, held), count in zip(index.captions_per_shard().items(), samples, strict=True)
     }
 
 

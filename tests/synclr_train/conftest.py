@@ -65,7 +65,7 @@ def tiny(**changes: Any) -> Recipe:
         "backbone": base.backbone.model_copy(
             update={"image_size": 16, "embed_dim": 16, "depth": 2, "num_heads": 2}
         ),
-        "crops": base.crops.model_copy(update={"source_size": 24, "local_size": 8}),
+        "crops": base.crops.model_copy(update={"local_size": 8}),
         "heads": base.heads.model_copy(update={"hidden_dim": 16, "output_dim": 8}),
         "optimiser": base.optimiser.model_copy(update={"warmup_steps": 2, "reference_captions_per_batch": 8}),
         "batch": base.batch.model_copy(update={"captions": 8, "views_per_caption": 2}),
@@ -73,6 +73,7 @@ def tiny(**changes: Any) -> Recipe:
         "log_every_steps": 2,
         "checkpoint_every_steps": 4,
         "precision": "float32",
+        "max_quarantined_share": 0.5,
     }
     return base.varied(**(small | changes))
 

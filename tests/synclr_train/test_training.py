@@ -87,7 +87,7 @@ def test_the_same_inputs_give_the_same_weights(tmp_path, shards, whole_recipe):
 
 def test_loader_processes_do_not_change_the_weights(tmp_path, shards, tiny_recipe):
     first = fit(tiny_recipe(), shards, tmp_path / "a")
-    second = fit(tiny_recipe(num_workers=2, decoded_cache_bytes=0), shards, tmp_path / "b")
+    second = fit(tiny_recipe(num_workers=2, encoded_cache_bytes=0), shards, tmp_path / "b")
     assert first.weights_sha256 == second.weights_sha256
 
 
