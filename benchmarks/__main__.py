@@ -3,7 +3,7 @@
 import runpy
 import sys
 
-BENCHMARKS = ("benchmarks.captions", "benchmarks.images")
+BENCHMARKS = ("benchmarks.captions", "benchmarks.images", "benchmarks.loader", "benchmarks.loader_growth")
 
 for name in BENCHMARKS:
     print(f"\n== {name}", flush=True)

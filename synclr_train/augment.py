@@ -82,8 +82,8 @@ def draw_strengths(keys: np.ndarray, crops: range, augment: AugmentConfig, *, is
 
     Global crops follow one of BYOL's two recipes of blur and solarize each; local crops have one of their own.
     """
-    parts = [uniforms(keys, 2 + 2 * crop, DRAWS_PER_CROP) for crop in crops]
-    draws = torch.from_numpy(np.concatenate([*parts, np.empty((0, DRAWS_PER_CROP))]))
+    drawn = uniforms(keys, [2 + 2 * crop for crop in crops], DRAWS_PER_CROP)
+    draws = torch.from_numpy(drawn.transpose(1, 0, 2).reshape(-1, DRAWS_PER_CROP))
     half_widths = torch.tensor([augment.brightness, augment.contrast, augment.saturation, augment.hue])
     centres = torch.tensor([1.0, 1.0, 1.0, 0.0])
     lowest = torch.tensor([0.0, 0.0, 0.0, -augment.hue])
@@ -108,10 +108,10 @@ def draw_strengths(keys: np.ndarray, crops: range, augment: AugmentConfig, *, is
 
 
 def colour_group(
-    crops: UInt8[Tensor, "n h w 3"], strengths: Strengths, augment: AugmentConfig
+    crops: UInt8[Tensor, "n 3 h w"], strengths: Strengths, augment: AugmentConfig
 ) -> Float[Tensor, "n 3 h w"]:
     """Jitter, grey, blur and solarize the crops that are drawn for it, then normalise all."""
-    views = crops.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+    views = crops.float().div_(255)
     for place in range(len(ADJUSTMENTS)):
         for number, adjust in enumerate(ADJUSTMENTS):
             chosen = strengths.jitters & (strengths.order[:, place] == number)

@@ -25,7 +25,7 @@ from synclr_train.shards import Quarantined, ShardIndex, read_group
 
 REMOTE_READS_AT_ONCE = 32
 
-Cuts = tuple[UInt8[np.ndarray, "g gs gs 3"], UInt8[np.ndarray, "l ls ls 3"]]
+Cuts = tuple[UInt8[np.ndarray, "g 3 gs gs"], UInt8[np.ndarray, "l 3 ls ls"]]
 """Global and local crops of one image."""
 
 
@@ -34,9 +34,9 @@ class StepBatch:
     """What one process sees at one step; image i belongs to caption `caption_rows[i // views]`."""
 
     step: int
-    global_crops: UInt8[Tensor, "g gs gs 3"]
+    global_crops: UInt8[Tensor, "g 3 gs gs"]
     """Crop c of image i is at row c * num_images + i."""
-    local_crops: UInt8[Tensor, "l ls ls 3"]
+    local_crops: UInt8[Tensor, "l 3 ls ls"]
     """Likewise; empty when the recipe cuts none."""
     image_keys: Int[Tensor, " images"]
     """What every image draws its random numbers from, as signed bits."""
@@ -171,9 +171,9 @@ class StepDataset(Dataset[StepBatch]):
 
 
 def _by_crop(crops_of_images: list[np.ndarray]) -> Tensor:
-    """(images, crops, side, side, 3) as crops of all images one after the other, the first crop first."""
-    num_crops, side = crops_of_images[0].shape[:2]
-    stacked = np.empty((num_crops, len(crops_of_images), side, side, 3), dtype=np.uint8)
+    """(images, crops, 3, side, side) as crops of all images one after the other, the first crop first."""
+    num_crops, *shape = crops_of_images[0].shape
+    stacked = np.empty((num_crops, len(crops_of_images), *shape), dtype=np.uint8)
     for image, crops in enumerate(crops_of_images):
         stacked[:, image] = crops
     return torch.from_numpy(stacked).flatten(0, 1)

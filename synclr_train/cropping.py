@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
 from torch.nn import functional
 
 from synclr_train.config import AugmentConfig, CropsConfig
@@ -32,50 +33,42 @@ class Cutter:
 
     def cut(
         self, encoded: bytes, key: np.uint64
-    ) -> tuple[UInt8[np.ndarray, "g gs gs 3"], UInt8[np.ndarray, "l ls ls 3"]]:
+    ) -> tuple[UInt8[np.ndarray, "g 3 gs gs"], UInt8[np.ndarray, "l 3 ls ls"]]:
         """Global and local crops of one encoded image. Raises ValueError when it cannot be decoded."""
         crops = self.crops
         height, width = read_size(encoded)
-        boxes, flips = self.draw(key, height, width)
+        boxes, flips, shrunk_side = self.draw(key, height, width)
         sizes = [self.global_size] * crops.num_global + [crops.local_size] * crops.num_local
         # Every crop keeps `decode_sharpness` decoded pixels per pixel it needs.
-        needed = max(
-            crops.decode_sharpness * size / min(box[2:]) for size, box in zip(sizes, boxes, strict=True)
-        )
-        pixels = decode(encoded, reduction_for(needed))
-        pixels = self._downsample_sometimes(pixels, key)
-        scales = np.array([pixels.shape[0] / height, pixels.shape[1] / width] * 2)
+        least_scale = float((crops.decode_sharpness * np.array(sizes) / boxes[:, 2:].min(axis=1)).max())
+        pixels = decode(encoded, reduction_for(least_scale))
+        if shrunk_side is not None:
+            pixels = shrink_and_enlarge(pixels, shrunk_side)
+        scales = np.array([pixels.shape[0] / height, pixels.shape[1] / width])
         cuts = [
             resize_crop(pixels, box, size, mirrored=bool(flip))
             for box, size, flip in zip(scale_boxes(boxes, scales), sizes, flips, strict=True)
         ]
-        num_global, local = crops.num_global, (crops.num_local, crops.local_size, crops.local_size, 3)
+        num_global, local = crops.num_global, (crops.num_local, 3, crops.local_size, crops.local_size)
         return np.stack(cuts[:num_global]), np.array(cuts[num_global:], dtype=np.uint8).reshape(local)
 
     def draw(
         self, key: np.uint64, height: int, width: int
-    ) -> tuple[Int[np.ndarray, "crops 4"], Bool[np.ndarray, " crops"]]:
-        """Top, left, height and width of every crop, in pixels of the stored image; and which are mirrored."""
-        crops, keys = self.crops, np.array([key], dtype=np.uint64)
-        draws = np.concatenate(
-            [
-                uniforms(keys, 1 + 2 * crop, DRAWS_PER_BOX)
-                for crop in range(crops.num_global + crops.num_local)
-            ]
-        )
-        areas = np.array([crops.global_area] * crops.num_global + [crops.local_area] * crops.num_local)
-        boxes = boxes_of(draws[:, :-1], height, width, areas, crops.aspect_ratio)
-        return boxes, draws[:, -1] < self.augment.flip_probability
+    ) -> tuple[Int[np.ndarray, "crops 4"], Bool[np.ndarray, " crops"], int | None]:
+        """What is drawn for one image: boxes, mirrorings, and the side to shrink the whole image to, if any.
 
-    def _downsample_sometimes(self, pixels: np.ndarray, key: np.uint64) -> np.ndarray:
-        """StableRep's random down-sampling: shrink the image and enlarge it again."""
-        augment = self.augment
-        chosen, pick = uniforms(np.array([key], dtype=np.uint64), IMAGE_STREAM, 2)[0]
-        if chosen >= augment.downsample_probability:
-            return pixels
-        side = augment.downsample_sizes[int(pick * len(augment.downsample_sizes))]
-        height, width = pixels.shape[:2]
-        return resize(resize(pixels, side, side), height, width)
+        A box is top, left, height and width in pixels of the stored image.
+        """
+        crops, augment = self.crops, self.augment
+        streams = [IMAGE_STREAM, *(1 + 2 * crop for crop in range(crops.num_global + crops.num_local))]
+        of_image, *rows = uniforms(np.array([key], dtype=np.uint64), streams, DRAWS_PER_BOX)[0]
+        of_crops = np.stack(rows)
+        areas = np.array([crops.global_area] * crops.num_global + [crops.local_area] * crops.num_local)
+        boxes = boxes_of(of_crops[:, :-1], height, width, areas, crops.aspect_ratio)
+        shrunk_side = None
+        if of_image[0] < augment.downsample_probability:
+            shrunk_side = augment.downsample_sizes[int(of_image[1] * len(augment.downsample_sizes))]
+        return boxes, of_crops[:, -1] < augment.flip_probability, shrunk_side
 
 
 def boxes_of(
@@ -115,29 +108,31 @@ def largest_box(height: int, width: int, aspect: tuple[float, float]) -> tuple[i
     return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
 
 
-def scale_boxes(boxes: Int[np.ndarray, "n 4"], scales: Float[np.ndarray, " 4"]) -> Int[np.ndarray, "n 4"]:
+def scale_boxes(boxes: Int[np.ndarray, "n 4"], scales: Float[np.ndarray, " 2"]) -> Int[np.ndarray, "n 4"]:
     """Boxes of the stored image in pixels of the decoded one, their edges rounded to whole pixels."""
-    starts, ends = boxes[:, :2] * scales[:2], (boxes[:, :2] + boxes[:, 2:]) * scales[2:]
-    first = np.rint(starts)
-    return np.concatenate([first, np.maximum(np.rint(ends) - first, 1)], axis=1).astype(np.int64)
+    first = np.rint(boxes[:, :2] * scales)
+    end = np.rint((boxes[:, :2] + boxes[:, 2:]) * scales)
+    return np.concatenate([first, np.maximum(end - first, 1)], axis=1).astype(np.int64)
 
 
 def resize_crop(
     pixels: UInt8[np.ndarray, "h w 3"], box: Int[np.ndarray, " 4"], side: int, *, mirrored: bool
-) -> UInt8[np.ndarray, "side side 3"]:
-    """Cut `box` and resize it to a square: antialiased bicubic on uint8, as torchvision and Pillow do."""
+) -> UInt8[np.ndarray, "3 side side"]:
+    """Cut `box` and resize it to a square: antialiased bicubic on uint8, as torchvision does."""
     top, left, height, width = box.tolist()
-    cut = resize(pixels[top : top + height, left : left + width], side, side)
-    return cut[:, ::-1] if mirrored else cut
+    cut = _resized(pixels[top : top + height, left : left + width], side, side).numpy()
+    return cut[:, :, ::-1] if mirrored else cut
 
 
-def resize(pixels: UInt8[np.ndarray, "h w 3"], height: int, width: int) -> UInt8[np.ndarray, "oh ow 3"]:
-    """Antialiased bicubic on uint8."""
-    if pixels.shape[:2] == (height, width):
-        return pixels
+def shrink_and_enlarge(pixels: UInt8[np.ndarray, "h w 3"], side: int) -> UInt8[np.ndarray, "h w 3"]:
+    """StableRep's random down-sampling: resize to a square of `side` pixels and back."""
+    small = _resized(pixels, side, side).permute(1, 2, 0).numpy()
+    return _resized(small, *pixels.shape[:2]).permute(1, 2, 0).numpy()
+
+
+def _resized(pixels: np.ndarray, height: int, width: int) -> UInt8[Tensor, "3 height width"]:
     image = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)
-    resized = functional.interpolate(image, (height, width), mode="bicubic", antialias=True)
-    return resized.squeeze(0).permute(1, 2, 0).numpy()
+    return functional.interpolate(image, (height, width), mode="bicubic", antialias=True).squeeze(0)
 
 
 def _between(draws: np.ndarray, low: np.ndarray | float, high: np.ndarray | float) -> np.ndarray:

@@ -5,6 +5,7 @@ the uniform one.
 """
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt64
@@ -19,13 +20,18 @@ def image_keys(seed: int, epoch: int, caption_id: bytes, num_views: int) -> UInt
     """One 64-bit key per view of a caption in an epoch."""
     content = seed.to_bytes(8, "little") + epoch.to_bytes(8, "little") + caption_id
     digest = hashlib.blake2b(content, digest_size=8).digest()
-    return mix(np.frombuffer(digest, np.uint64) + _states(0, num_views))
+    views = np.arange(1, num_views + 1, dtype=np.uint64)
+    return mix(np.frombuffer(digest, np.uint64) + views * np.uint64(GOLDEN_GAMMA))
 
 
-def uniforms(keys: UInt64[np.ndarray, " n"], stream: int, num_draws: int) -> Float[np.ndarray, "n num_draws"]:
-    """Numbers in [0, 1), float64: the first `num_draws` of a key's stream of that number."""
-    states = keys[:, None] + _states(stream * STREAM_LENGTH, num_draws)
-    return (mix(states) >> np.uint64(11)) * 2.0**-53
+def uniforms(
+    keys: UInt64[np.ndarray, " n"], streams: Sequence[int], num_draws: int
+) -> Float[np.ndarray, "n streams num_draws"]:
+    """Numbers in [0, 1), float64: the first `num_draws` of each of a key's `streams`."""
+    places = np.array(streams, dtype=np.uint64)[:, None] * np.uint64(STREAM_LENGTH) + np.arange(
+        1, num_draws + 1, dtype=np.uint64
+    )
+    return (mix(keys[:, None, None] + places * np.uint64(GOLDEN_GAMMA)) >> np.uint64(11)) * 2.0**-53
 
 
 def mix(states: UInt64[np.ndarray, "*shape"]) -> UInt64[np.ndarray, "*shape"]:
@@ -33,7 +39,3 @@ def mix(states: UInt64[np.ndarray, "*shape"]) -> UInt64[np.ndarray, "*shape"]:
     states = (states ^ (states >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     states = (states ^ (states >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return states ^ (states >> np.uint64(31))
-
-
-def _states(first: int, num: int) -> UInt64[np.ndarray, " num"]:
-    return np.arange(first + 1, first + num + 1, dtype=np.uint64) * np.uint64(GOLDEN_GAMMA)
