@@ -42,7 +42,7 @@ def decode(encoded: bytes, reduction: int = 1) -> UInt8[np.ndarray, "h w 3"]:
             return pixels
     with _opened(encoded) as image:
         try:
-            return np.asarray(image.convert("RGB"))
+            return np.array(image.convert("RGB"))
         except (OSError, SyntaxError) as error:
             raise ValueError(str(error)) from error
 

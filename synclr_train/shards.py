@@ -71,6 +71,11 @@ class ShardIndex:
         return int(self.records["offsets"].shape[1])
 
     @property
+    def caption_ids(self) -> np.ndarray:
+        """Per caption: its id (bytes)."""
+        return self.records["caption_id"]
+
+    @property
     def is_remote(self) -> bool:
         """Whether any shard is read over a network."""
         return any(shard.is_remote for shard in self.shards)

@@ -1,105 +1,127 @@
-"""The crops of a step: their shapes, their frequencies, and that they depend on the step alone."""
+"""The colour of crops: how often each change happens, and that a crop's colours belong to its image alone."""
 
+import numpy as np
 import pytest
 import torch
-from torchvision.transforms import RandomResizedCrop
+from torchvision.transforms import functional
 
-from synclr_train.augment import draw_boxes, draw_crops, normalise, step_generator, step_seed
-from synclr_train.recipes import rehearsal, vit_b16
+from synclr_train.augment import colour_crops, colour_group, draw_strengths, step_seed
+from synclr_train.batches import StepBatch
+from synclr_train.draws import image_keys
+from synclr_train.recipes import vit_b16
 
-IMAGES = torch.randint(0, 256, (6, 3, 48, 48), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-
-
-def quiet(**changes):
-    """Augmentation that changes nothing, apart from `changes`."""
-    names = ("downsample", "flip", "jitter", "grey", "local_blur")
-    nothing = {f"{name}_probability": 0.0 for name in names}
-    pairs = {"global_blur_probabilities": (0.0, 0.0), "global_solarize_probabilities": (0.0, 0.0)}
-    return rehearsal().augment.model_copy(update=nothing | pairs | changes)
-
-
-def whole_image(num_local: int = 0):
-    area = {"global_area": (1.0, 1.0), "aspect_ratio": (1.0, 1.0), "num_local": num_local}
-    return rehearsal().crops.model_copy(update=area)
+NOTHING = {
+    "jitter_probability": 0.0,
+    "grey_probability": 0.0,
+    "local_blur_probability": 0.0,
+    "global_blur_probabilities": (0.0, 0.0),
+    "global_solarize_probabilities": (0.0, 0.0),
+}
+KEYS = np.concatenate([image_keys(0, 0, str(number).encode(), 4) for number in range(2000)])
 
 
-def crops_of(augment, crops, size=48, seed=0):
-    return draw_crops(IMAGES, crops, augment, size, torch.Generator().manual_seed(seed))
+def augmentation(**changes):
+    return vit_b16().augment.model_copy(update=changes)
 
 
-def test_nothing_drawn_changes_nothing():
-    crops = crops_of(quiet(), whole_image())
-    torch.testing.assert_close(
-        crops.global_crops, normalise(IMAGES.float() / 255, quiet()), rtol=0, atol=1e-5
-    )
-    assert crops.local_crops is None
+def random_crops(num: int, side: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(num)
+    return torch.randint(0, 256, (num, 3, side, side), dtype=torch.uint8, generator=generator)
 
 
-def test_a_certain_flip_mirrors():
-    plain, flipped = crops_of(quiet(), whole_image()), crops_of(quiet(flip_probability=1.0), whole_image())
-    torch.testing.assert_close(flipped.global_crops, plain.global_crops.flip(3), rtol=0, atol=1e-5)
-
-
-def test_shapes_and_order_of_crops():
-    crops = rehearsal().crops.model_copy(update={"num_global": 2, "num_local": 3})
-    drawn = crops_of(vit_b16().augment, crops, size=32)
-    assert drawn.global_crops.shape == (12, 3, 32, 32)
-    assert drawn.local_crops.shape == (18, 3, 16, 16)
-    solid = torch.arange(0, 240, 40, dtype=torch.uint8).view(6, 1, 1, 1).expand(6, 3, 48, 48)
-    ordered = draw_crops(solid, crops, quiet(), 32, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(ordered.global_crops[:6], ordered.global_crops[6:], rtol=0, atol=1e-4)
-    torch.testing.assert_close(
-        ordered.local_crops[:6, :, 0, 0], ordered.global_crops[:6, :, 0, 0], rtol=0, atol=1e-4
+def batch_of(num_images: int, num_local: int = 2) -> StepBatch:
+    return StepBatch(
+        step=0,
+        global_crops=random_crops(num_images, 16),
+        local_crops=random_crops(num_images * num_local, 8),
+        image_keys=torch.from_numpy(KEYS[:num_images].view(np.int64)),
+        caption_rows=torch.zeros(0),
+        shard_numbers=torch.zeros(0),
+        quarantined=(),
     )
 
 
-@pytest.mark.parametrize(
-    ("change", "share"),
-    [
-        ({"grey_probability": 0.2}, 0.2),
-        ({"jitter_probability": 0.8}, 0.8),
-        ({"downsample_probability": 0.3, "downsample_sizes": (8, 16)}, 0.3),
-        ({"global_blur_probabilities": (1.0, 0.0), "blur_sigma": (1.0, 1.0)}, 0.5),
-        ({"global_solarize_probabilities": (0.0, 0.4)}, 0.2),
-    ],
-)
-def test_each_change_happens_as_often_as_stated(change, share):
-    num = 800
-    images = IMAGES[:1].expand(num, -1, -1, -1)
-    generators = [torch.Generator().manual_seed(1) for _ in range(2)]
-    before = draw_crops(images, whole_image(), quiet(), 48, generators[0]).global_crops
-    after = draw_crops(images, whole_image(), quiet(**change), 48, generators[1]).global_crops
-    changed = ((before - after).abs().amax(dim=(1, 2, 3)) > 1e-3).float().mean()
-    assert float(changed) == pytest.approx(share, abs=0.06)
+def test_nothing_drawn_only_normalises():
+    augment, batch = augmentation(**NOTHING), batch_of(6)
+    crops = colour_crops(batch, augment)
+    expected = functional.normalize(batch.global_crops / 255, augment.mean, augment.std)
+    torch.testing.assert_close(crops.global_crops, expected)
+    assert crops.local_crops.shape == (12, 3, 8, 8)
+    assert colour_crops(batch_of(6, num_local=0), augment).local_crops is None
 
 
-def test_boxes_lie_inside_and_cover_the_stated_area():
-    boxes = draw_boxes(4000, 256, (0.32, 1.0), (3 / 4, 4 / 3), torch.Generator().manual_seed(0))
-    top, left, height, width = boxes.unbind(dim=1)
-    assert (top >= 0).all()
-    assert (left >= 0).all()
-    assert (top + height <= 256).all()
-    assert (left + width <= 256).all()
-    shares = height * width / 256**2
-    image = torch.zeros(3, 256, 256)
-    theirs = [RandomResizedCrop.get_params(image, (0.32, 1.0), (3 / 4, 4 / 3)) for _ in range(2000)]
-    expected = sum(h * w for _, _, h, w in theirs) / len(theirs) / 256**2
-    assert float(shares.min()) > 0.31
-    assert float(shares.mean()) == pytest.approx(expected, abs=0.02)
-    ratios = width / height
-    assert float(ratios.min()) > 0.74
-    assert float(ratios.max()) < 1.35
+def test_the_shares_are_the_papers():
+    """BYOL's two ways: always blurred, or blurred in a tenth and solarized in a fifth of the cases."""
+    drawn = draw_strengths(KEYS, range(1), augmentation(), is_global=True)
+    local = draw_strengths(KEYS, range(1, 2), augmentation(), is_global=False)
+    expected = [
+        (drawn.jitters, 0.8),
+        (drawn.greys, 0.2),
+        (drawn.blurs, 0.55),
+        (drawn.solarizes, 0.1),
+        (drawn.solarizes & drawn.blurs, 0.01),
+        (local.jitters, 0.8),
+        (local.blurs, 0.5),
+        (local.solarizes, 0.0),
+    ]
+    for happened, share in expected:
+        assert float(happened.float().mean()) == pytest.approx(share, abs=0.02)
 
 
-def test_a_step_names_its_crops():
-    augment, crops = vit_b16().augment, rehearsal().crops
+def test_strengths_fill_the_papers_ranges():
+    drawn = draw_strengths(KEYS, range(1), augmentation(), is_global=True)
+    ranges = [(0.6, 1.4), (0.6, 1.4), (0.8, 1.2), (-0.1, 0.1)]
+    for column, (low, high) in zip(drawn.factors.T, ranges, strict=True):
+        assert low <= float(column.min()) < low + 0.01 * (high - low)
+        assert high - 0.01 * (high - low) < float(column.max()) <= high
+    assert float(drawn.sigmas.mean()) == pytest.approx(1.05, abs=0.03)
+    firsts = torch.bincount(drawn.order[:, 0]) / len(KEYS)
+    assert float((firsts - 0.25).abs().max()) < 0.03
 
-    def drawn(step: int, rank: int = 0) -> torch.Tensor:
-        return draw_crops(IMAGES, crops, augment, 32, step_generator(7, step, rank, 1)).global_crops
 
-    assert torch.equal(drawn(3), drawn(3))
-    assert not torch.equal(drawn(3), drawn(4))
-    assert not torch.equal(drawn(3), drawn(3, rank=1))
+def test_a_crop_is_changed_as_torchvision_would_in_the_drawn_order():
+    augment = augmentation(jitter_probability=1.0, global_solarize_probabilities=(0.5, 0.5))
+    crops = random_crops(24, 16)
+    drawn = draw_strengths(KEYS[:24], range(1), augment, is_global=True)
+    measured = colour_group(crops, drawn, augment)
+    adjust = (
+        functional.adjust_brightness,
+        functional.adjust_contrast,
+        functional.adjust_saturation,
+        functional.adjust_hue,
+    )
+    assert len({tuple(order) for order in drawn.order.tolist()}) > 8
+    for number, crop in enumerate(crops):
+        image = crop / 255
+        for which in drawn.order[number].tolist():
+            image = adjust[which](image, float(drawn.factors[number, which]))
+        if drawn.greys[number]:
+            image = functional.rgb_to_grayscale(image, 3)
+        if drawn.blurs[number]:
+            image = functional.gaussian_blur(image, [9, 9], [float(drawn.sigmas[number])] * 2)
+        if drawn.solarizes[number]:
+            image = functional.solarize(image, 128 / 255)
+        expected = functional.normalize(image, augment.mean, augment.std)
+        torch.testing.assert_close(measured[number], expected, rtol=0, atol=2e-4)
+
+
+def test_a_crops_colours_do_not_depend_on_its_company():
+    augment = augmentation()
+    whole = colour_crops(batch_of(8), augment)
+    batch = batch_of(8)
+    some = StepBatch(
+        step=3,
+        global_crops=batch.global_crops[2:5],
+        local_crops=batch.local_crops.unflatten(0, (2, 8))[:, 2:5].flatten(0, 1),
+        image_keys=batch.image_keys[2:5],
+        caption_rows=batch.caption_rows,
+        shard_numbers=batch.shard_numbers,
+        quarantined=(),
+    )
+    alone = colour_crops(some, augment)
+    torch.testing.assert_close(alone.global_crops, whole.global_crops[2:5], rtol=0, atol=1e-5)
+    expected = whole.local_crops.unflatten(0, (2, 8))[:, 2:5].flatten(0, 1)
+    torch.testing.assert_close(alone.local_crops, expected, rtol=0, atol=1e-5)
 
 
 def test_seeds_of_purposes_differ():

@@ -34,4 +34,26 @@ def test_adjustments_equal_torchvision(images, ours, theirs, strengths):
 
 def test_grey_and_solarize_equal_torchvision(images):
     torch.testing.assert_close(colour.grey(images), functional.rgb_to_grayscale(images))
-    torch.testing.assert_close(colour.solarize(images), functional.solarize(images, 0.5))
+    torch.testing.assert_close(colour.solarize(images), functional.solarize(images, 128 / 255))
+
+
+def test_solarize_inverts_the_values_that_it_inverts_on_uint8():
+    values = torch.arange(256, dtype=torch.uint8).repeat(3, 1, 1).unsqueeze(0)
+    measured = (colour.solarize(values / 255) * 255).round().to(torch.uint8)
+    torch.testing.assert_close(measured, functional.solarize(values, 128), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("side", "taps"), [(32, 9), (20, 5)])
+def test_a_blur_equals_torchvision_image_by_image(side, taps):
+    images = torch.rand(3, 3, side, side, generator=torch.Generator().manual_seed(0))
+    sigmas = [0.1, 0.7, 2.0]
+    pairs = zip(images, sigmas, strict=True)
+    expected = torch.stack(
+        [functional.gaussian_blur(each, [taps, taps], [sigma] * 2) for each, sigma in pairs]
+    )
+    torch.testing.assert_close(colour.blur(images, torch.tensor(sigmas), taps), expected, rtol=0, atol=1e-5)
+
+
+def test_an_image_smaller_than_the_kernel_keeps_its_mean_grey():
+    flat = torch.full((1, 3, 3, 3), 0.4)
+    torch.testing.assert_close(colour.blur(flat, torch.tensor([3.0]), 9), flat)

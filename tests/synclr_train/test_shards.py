@@ -1,14 +1,20 @@
 """Shards are indexed by offset; what is broken is recorded with a reason, never skipped in silence."""
 
 import io
+import pickle
 import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from synclr_train.shards import ShardError, index_shards, read_caption_images, read_members
+from synclr_train.shard_files import ShardError, open_shard
+from synclr_train.shards import index_shards, read_group, read_members
+
+
+def members_of(path: Path) -> list:
+    with open_shard(path).windows() as reader:
+        return list(read_members(reader))
 
 
 def name_of(number: int, view: int) -> str:
@@ -19,7 +25,7 @@ def test_offsets_point_at_the_members(tmp_path, make_shard):
     shard = make_shard(tmp_path / "s.tar", range(5))
     with tarfile.open(shard) as tar:
         expected = [(member.name, member.offset_data, member.size) for member in tar]
-    assert [(member.name, member.offset, member.size_bytes) for member in read_members(shard)] == expected
+    assert [(member.name, member.offset, member.size_bytes) for member in members_of(shard)] == expected
 
 
 def test_images_are_those_that_were_packed(tmp_path, make_shard):
@@ -27,20 +33,37 @@ def test_images_are_those_that_were_packed(tmp_path, make_shard):
     index = index_shards([shard], 4)
     with tarfile.open(shard) as tar:
         stored = tar.extractfile(name_of(2, 1)).read()
-    expected = np.asarray(Image.open(io.BytesIO(stored))).transpose(2, 0, 1)
     assert index.num_captions == 3
     assert index.caption_ids[2].decode() == f"{2:032x}"
-    np.testing.assert_array_equal(read_caption_images(index, 2, 24)[1], expected)
+    assert read_group(index, 2)[1] == stored
 
 
-def test_larger_images_are_brought_to_the_source_size(tmp_path, make_shard):
-    index = index_shards([make_shard(tmp_path / "s.tar", range(1), side=64)], 4)
-    assert read_caption_images(index, 0, 24).shape == (4, 3, 24, 24)
+def test_views_that_lie_apart_are_read_one_by_one(tmp_path, make_shard):
+    """Tars of other packers may sort members differently."""
+    shard = make_shard(tmp_path / "s.tar", range(2), side=400)
+    with tarfile.open(shard) as tar:
+        content = {member.name: tar.extractfile(member).read() for member in tar}
+    order = sorted((name for name in content if name.endswith("jpg")), key=lambda name: name.split(".")[1])
+    with tarfile.open(tmp_path / "t.tar", "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name in order:
+            info = tarfile.TarInfo(name)
+            info.size = len(content[name])
+            tar.addfile(info, io.BytesIO(content[name]))
+    index = index_shards([tmp_path / "t.tar"], 4)
+    lengths = []
+
+    def read(shard, offset, size):
+        lengths.append(size)
+        return shard.read(offset, size)
+
+    assert read_group(index, 1, read) == [content[name_of(1, view)] for view in range(4)]
+    assert lengths == index.records["sizes"][1].tolist()
 
 
 def test_the_index_does_not_depend_on_the_order_of_arguments(shards):
     forwards, backwards = index_shards(shards, 2), index_shards(shards[::-1], 2)
-    assert forwards.paths == backwards.paths
+    assert forwards.shards == backwards.shards
+    assert forwards.fingerprint == backwards.fingerprint
     np.testing.assert_array_equal(forwards.caption_ids, backwards.caption_ids)
 
 
@@ -64,7 +87,7 @@ def test_a_truncated_shard_keeps_its_whole_groups(tmp_path, make_shard):
 
 def test_a_damaged_header_is_reported_with_its_place(tmp_path, make_shard):
     shard = make_shard(tmp_path / "s.tar", range(3))
-    offset = next(m.offset for m in read_members(shard) if m.name == name_of(1, 0)) - 512
+    offset = next(m.offset for m in members_of(shard) if m.name == name_of(1, 0)) - 512
     content = bytearray(shard.read_bytes())
     content[offset + 5] ^= 0xFF
     shard.write_bytes(content)
@@ -73,10 +96,52 @@ def test_a_damaged_header_is_reported_with_its_place(tmp_path, make_shard):
     assert any(f"byte {offset}" in each.reason for each in index.quarantined)
 
 
-def test_an_undecodable_view_is_named(tmp_path, make_shard):
-    index = index_shards([make_shard(tmp_path / "s.tar", range(2), broken={name_of(0, 2): b"no image"})], 4)
-    with pytest.raises(ValueError, match="view 2"):
-        read_caption_images(index, 0, 24)
+def test_a_view_that_occurs_twice_is_quarantined(tmp_path, make_shard):
+    shard = make_shard(tmp_path / "s.tar", range(2))
+    with tarfile.open(shard, "a") as tar:
+        info = tarfile.TarInfo(name_of(1, 0))
+        tar.addfile(info)
+    (left_out,) = index_shards([shard], 4).quarantined
+    assert (left_out.caption_id, left_out.reason) == (f"{1:032x}", "views [0] occur more than once")
+
+
+def test_a_shard_that_became_shorter_is_an_error_of_its_captions(tmp_path, make_shard):
+    shard = make_shard(tmp_path / "s.tar", range(2))
+    index = index_shards([shard], 4)
+    shard.write_bytes(shard.read_bytes()[: int(index.records["offsets"][1, 3])])
+    assert len(read_group(index, 0)) == 4
+    with pytest.raises(ValueError, match=r"views \[3\] lie beyond the end"):
+        read_group(index, 1)
+
+
+def test_too_many_broken_captions_stop_with_a_sentence(tmp_path, make_shard):
+    shard = make_shard(tmp_path / "s.tar", range(4), broken={name_of(1, 3): None})
+    assert index_shards([shard], 4, max_quarantined_share=0.25).num_captions == 3
+    with pytest.raises(ShardError, match=r"1 of 4 captions are broken.*s\.tar, caption 0+1: views \[3\]"):
+        index_shards([shard], 4, max_quarantined_share=0.2)
+
+
+def test_a_kept_index_equals_a_fresh_one_and_reads_no_shard(shards, tmp_path, monkeypatch):
+    fresh = index_shards(shards, 2)
+    kept = [index_shards(shards, 2, cache_dir=tmp_path / "cache")]
+    monkeypatch.setattr("synclr_train.shards.scan_shard", None)
+    kept.append(index_shards(shards, 2, cache_dir=tmp_path / "cache"))
+    kept.append(pickle.loads(pickle.dumps(kept[1])))
+    for each in kept:
+        assert isinstance(each.records, np.memmap)
+        np.testing.assert_array_equal(each.records, fresh.records)
+        assert each.fingerprint == fresh.fingerprint
+    assert len(pickle.dumps(kept[1])) < 2000
+
+
+def test_a_changed_shard_or_a_damaged_part_is_indexed_again(tmp_path, make_shard):
+    cache, shard = tmp_path / "cache", make_shard(tmp_path / "s.tar", range(2))
+    index_shards([shard], 4, cache_dir=cache)
+    make_shard(tmp_path / "s.tar", range(5))
+    assert index_shards([shard], 4, cache_dir=cache).num_captions == 5
+    for part in (cache / "index").glob("*.npz"):
+        part.write_bytes(part.read_bytes()[:50])
+    assert index_shards([shard], 4, cache_dir=cache).num_captions == 5
 
 
 @pytest.mark.parametrize("content", [b"", b"not a tar at all" * 100, bytes(1024)])
