@@ -35,8 +35,8 @@ def batch_of(num_images: int, num_local: int = 2) -> StepBatch:
         global_crops=random_crops(num_images, 16),
         local_crops=random_crops(num_images * num_local, 8),
         image_keys=torch.from_numpy(KEYS[:num_images].view(np.int64)),
-        caption_rows=torch.zeros(0),
-        shard_numbers=torch.zeros(0),
+        caption_rows=torch.zeros(0, dtype=torch.int64),
+        shard_numbers=torch.zeros(0, dtype=torch.int64),
         quarantined=(),
     )
 

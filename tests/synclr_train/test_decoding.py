@@ -48,7 +48,7 @@ def test_no_image_is_decoded_smaller_than_its_crops_need(scale, reduction):
 
 @pytest.mark.parametrize("style", ["JPEG", "PNG", "WEBP"])
 def test_a_cut_off_image_is_damage(style):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         decode(encoded(style)[: len(encoded(style)) * 2 // 3])
 
 
@@ -70,7 +70,7 @@ def test_flipped_bytes_that_break_the_stream_are_seen():
 @pytest.mark.parametrize("content", [b"", b"no image", b"\xff\xd8 no image"])
 def test_what_is_no_image_is_refused(content):
     for read in (read_size, decode):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"\w"):
             read(content)
 
 
