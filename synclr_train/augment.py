@@ -115,7 +115,7 @@ def colour_group(
     for place in range(len(ADJUSTMENTS)):
         for number, adjust in enumerate(ADJUSTMENTS):
             chosen = strengths.jitters & (strengths.order[:, place] == number)
-            _change(views, chosen, lambda some, by, f=adjust: f(some, by), strengths.factors[:, number])
+            _change(views, chosen, adjust, strengths.factors[:, number])
     _change(views, strengths.greys, lambda some, _: colour.grey(some).expand(-1, 3, -1, -1))
     _change(
         views,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -54,11 +55,11 @@ class StepBatch:
     def to(self, device: torch.device) -> "StepBatch":
         """The batch with its crops and rows on `device`; keys and shard numbers stay where they are used."""
         moved = ("global_crops", "local_crops", "caption_rows")
-        changes = {name: getattr(self, name).to(device, non_blocking=True) for name in moved}
+        changes: dict[str, Any] = {name: getattr(self, name).to(device, non_blocking=True) for name in moved}
         return dataclasses.replace(self, **changes)
 
     def _mapped(self, change: Callable[[Tensor], Tensor]) -> "StepBatch":
-        tensors = {
+        tensors: dict[str, Any] = {
             each.name: change(getattr(self, each.name))
             for each in dataclasses.fields(self)
             if isinstance(getattr(self, each.name), Tensor)

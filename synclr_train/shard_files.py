@@ -116,10 +116,10 @@ def open_shard(uri: str | Path) -> ShardFile:
     store, key = _store_and_key(uri)
     try:
         with _network_errors(uri):
-            facts = obstore.head(store, key)
+            found = obstore.head(store, key)
     except FileNotFoundError:
         raise ShardError(f"shard {uri} does not exist: check the --shards pattern") from None
-    return ShardFile(uri, facts["size"], _version(facts))
+    return ShardFile(uri, found["size"], _version(found))
 
 
 def _local_shards(pattern: str) -> Iterator[ShardFile]:
