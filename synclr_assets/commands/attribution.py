@@ -1,6 +1,7 @@
 """`synclr attribution`: which concept buckets a score rests on, and the sampling weights it would propose."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -125,5 +126,5 @@ def attribution_lines(attribution: Attribution) -> list[str]:
     return [*lines, "", PROPOSAL_NOTE.format(max_step=f"{attribution.max_step:g}")]
 
 
-def _indented(rows: list[tuple[str, ...]]) -> list[str]:
+def _indented(rows: Sequence[Sequence[str]]) -> list[str]:
     return ["  " + line for line in aligned(rows)]

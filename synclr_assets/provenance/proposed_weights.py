@@ -13,7 +13,9 @@ PRIOR_ERRORS = 2.0
 """Errors at the mean rate that every class is given beside its own, so that a few test images move little."""
 MAX_STEP = 2.0
 """No weight moves by more than this factor at once."""
-_BISECTIONS = 200
+NEED_FLOOR = 1e-6
+"""Of the largest sqrt(error / captions read)."""
+_BISECTIONS = 60
 
 
 def shrunk_errors(values: Sequence[float], images_per_class: float) -> list[float]:
@@ -51,9 +53,10 @@ def step_weights(
             for weight, need in zip(weights, needs, strict=True)
         ]
 
-    smallest = min(need for need in needs if need > 0)
+    # Without a floor a concept without any error could not take what the others' bounds leave over.
+    needs = [max(need, largest * NEED_FLOOR) for need in needs]
     low = math.log(1 / max_step / largest)
-    high = math.log(max_step / smallest)
+    high = math.log(max_step / min(needs))
     total = sum(weights)
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2

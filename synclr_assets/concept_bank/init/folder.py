@@ -56,7 +56,7 @@ def bucket_file_text(bucket: Bucket) -> str:
     """The bucket file that reads as `bucket`; names are quoted, so that YAML takes none for a number."""
     shares = ", ".join(f"{name}: {share!r}" for name, share in bucket.template_shares.items())
     lines = [
-        f"description: {_quoted(bucket.description)}",
+        *([f"description: {_quoted(bucket.description)}"] if bucket.description else []),
         f"source: {bucket.source}",
         f"captions: {bucket.num_captions}",
         f"templates: {{{shares}}}",
