@@ -22,7 +22,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 """Okabe and Ito's colour-blind safe set, in turn."""
 MARKERS = "osD^vP*"
 INK = "#444444"
-ROW_INCHES, SPREAD = 0.26, 0.62
+ROW_INCHES, SPREAD = 0.26, 0.4
 
 
 def letters_of(comparison: ModelComparison) -> dict[str, str]:
