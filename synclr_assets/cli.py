@@ -20,6 +20,11 @@ _COMMANDS = {
         "synclr_assets.commands.licences",
         "Which models data or a model came from, under which terms.",
     ),
+    "compare": ("synclr_assets.commands.compare", "Models side by side on the same scores, with intervals."),
+    "attribution": (
+        "synclr_assets.commands.attribution",
+        "Which concept buckets a score rests on, and new sampling weights proposed.",
+    ),
     "report": ("synclr_assets.commands.report", "Write the report page of a model."),
     "doctor": ("synclr_assets.commands.doctor", "What this machine has and what that allows."),
 }

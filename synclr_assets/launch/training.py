@@ -77,7 +77,7 @@ def evaluate(
     model: dict[str, Any],
     task: EvalTask,
     run: RunTask,
-    files: tuple[str, ...] = ("*.png", "*.json"),
+    files: tuple[str, ...] = ("*.png", "*.json", "*.npz"),
 ) -> list[dict[str, Any]]:
     """Run one evaluation of a recorded model and record its scores. Returns them."""
     out_dir = Path(task.out_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,8 @@ import pyarrow.compute as pc
 
 from synclr_assets.store.store import Store
 from synclr_assets.store.tables import rows_of, sql_literal
+
+HEADLINE_METRICS = ("linear_probe_accuracy", "mean_iou")
 
 
 def record_scores(store: Store, model_id: str, asset: str, scores: Iterable[Mapping[str, Any]]) -> int:
@@ -47,3 +50,9 @@ def scores_of(store: Store, model_id: str, asset: str | None = None) -> list[dic
 def headline(scores: Sequence[Mapping[str, Any]], metric: str) -> dict[str, float]:
     """Value by subject for one metric."""
     return {score["subject"]: score["value"] for score in scores if score["metric"] == metric}
+
+
+def metric_order(metric: str) -> tuple[int, str]:
+    """Where a metric stands among others: the headline metrics first, the rest by name, numbers by size."""
+    rank = HEADLINE_METRICS.index(metric) if metric in HEADLINE_METRICS else len(HEADLINE_METRICS)
+    return rank, re.sub(r"\d+", lambda number: number.group().zfill(6), metric)

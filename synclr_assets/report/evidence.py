@@ -22,7 +22,6 @@ PICTURES = {
     "segmentation": "Segmentation of unseen scenes: the truth, the model and the baselines",
 }
 """Titles of the known pictures, by the beginning of the file's name."""
-MAX_CONFUSION_CLASSES = 20
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,9 @@ class Picture:
 
 @dataclass(frozen=True)
 class Confusion:
-    """How the model's linear probe mixed classes up: shares of each true class, rows are truths."""
+    """How an evaluation of the model mixed classes up: shares of each true class, rows are truths."""
 
+    asset: str
     class_names: tuple[str, ...]
     shares: tuple[tuple[float, ...], ...]
 
@@ -57,15 +57,15 @@ def curve_of(store: Store, model: Mapping[str, Any]) -> bytes | None:
         return loss_curve(store.blobs.fetch(key, Path(folder)), result.get("chance_loss"))
 
 
-def confusion_of(store: Store, model: Mapping[str, Any]) -> Confusion | None:
-    """The linear probe's confusion shares, or None where there are none or too many classes to show."""
-    details = _json(store, f"{model['key']}/evals/linear_probe/scores.json") or {}
+def confusion_of(store: Store, model: Mapping[str, Any], asset: str) -> Confusion | None:
+    """The evaluation's confusion shares, or None where it left none."""
+    details = _json(store, f"{model['key']}/evals/{asset}/scores.json") or {}
     counts = details.get("confusion", {}).get("model")
     names = details.get("classes")
-    if not counts or not names or len(names) > MAX_CONFUSION_CLASSES:
+    if not counts or not names:
         return None
     shares = tuple(tuple(cell / (sum(row) or 1) for cell in row) for row in counts)
-    return Confusion(tuple(str(name) for name in names), shares)
+    return Confusion(asset, tuple(str(name) for name in names), shares)
 
 
 def pictures_of(store: Store, model: Mapping[str, Any], asset: str) -> list[Picture]:

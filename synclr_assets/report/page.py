@@ -14,10 +14,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from synclr_assets.provenance.models import find_model, recipe_of
+from synclr_assets.provenance.attribution import attribute
+from synclr_assets.provenance.comparison import ComparisonError, ModelComparison, compare_models
+from synclr_assets.provenance.models import find_model, models, recipe_of
 from synclr_assets.provenance.scores import scores_of
-from synclr_assets.report import formats, scores
-from synclr_assets.report.evidence import EVAL_ASSETS, confusion_of, curve_of, pictures_of
+from synclr_assets.report import attribution, formats, scores
+from synclr_assets.report.comparison import INTERVAL_NOTE, points
+from synclr_assets.report.confusion import confusion_picture, worst_mistakes
+from synclr_assets.report.evidence import EVAL_ASSETS, Confusion, confusion_of, curve_of, pictures_of
 from synclr_assets.report.origin import Origin, origin_of
 from synclr_assets.report.previews import as_data_uri
 from synclr_assets.report.samples import SampleCaption, sample_captions
@@ -31,6 +35,9 @@ if TYPE_CHECKING:
 
 NUM_SAMPLE_CAPTIONS = 12
 MAX_CLASSES_SHOWN = 30
+MAX_TABLED_CONFUSION_CLASSES = 20
+NUM_MISTAKES = 12
+MAX_OTHER_MODELS = 3
 MAX_COMMANDS_PER_BUCKET = 12
 RECIPE_FACTS = (
     ("objective", "objective", ""),
@@ -83,6 +90,7 @@ def render_report(store: Store, model_id: str) -> str:
     origin = origin_of(store, model)
     comparisons = scores.comparisons_of(scores_of(store, model["model_id"]))
     curve = curve_of(store, model)
+    by_class = class_tables(comparisons)
     return (
         _environment()
         .get_template("report.html.j2")
@@ -97,8 +105,16 @@ def render_report(store: Store, model_id: str) -> str:
             subjects=scores.subjects_of(comparisons),
             headline=scores.headline_of(comparisons),
             verdicts=scores.verdicts(comparisons),
-            class_tables=class_tables(comparisons),
-            confusion=confusion_of(store, model),
+            class_tables=by_class,
+            confusions=[
+                confusion for asset in EVAL_ASSETS if (confusion := confusion_of(store, model, asset))
+            ],
+            attributions=[
+                attribute(store, model, dataset=each.dataset, metric=each.metric) for each, _, _ in by_class
+            ],
+            others=comparisons_with_others(store, model) if comparisons else [],
+            interval_note=INTERVAL_NOTE,
+            proposal_note=attribution.PROPOSAL_NOTE,
             pictures={asset: pictures_of(store, model, asset) for asset in EVAL_ASSETS},
             missing_assets=[
                 asset for asset in EVAL_ASSETS if asset not in {each.asset for each in comparisons}
@@ -147,6 +163,20 @@ def class_tables(comparisons: Sequence[scores.Comparison]) -> list[tuple[scores.
     return list(tables.values())
 
 
+def comparisons_with_others(
+    store: Store, model: dict[str, Any]
+) -> list[tuple[dict[str, Any], ModelComparison | str]]:
+    """The newest other models of the slice, each with the comparison, or why there is none in one sentence."""
+    others = [each for each in models(store, model["slice"]) if each["model_id"] != model["model_id"]]
+    found: list[tuple[dict[str, Any], ModelComparison | str]] = []
+    for other in others[:MAX_OTHER_MODELS]:
+        try:
+            found.append((other, compare_models(store, [model, other])))
+        except ComparisonError as error:
+            found.append((other, str(error)))
+    return found
+
+
 def commands_of(store: Store, model: Mapping[str, Any], origin: Origin) -> list[tuple[str, str]]:
     """What each command does, and the command: from the data to this page."""
     root = str(store.location.folder) if store.location.is_local else store.location.uri
@@ -173,6 +203,7 @@ def commands_of(store: Store, model: Mapping[str, Any], origin: Origin) -> list[
             "Or train alone, without the platform",
             f"synclr-train fit {settings} \\\n  {patterns} \\\n  --out retrained",
         ),
+        ("Which buckets its score rests on", f"synclr attribution {model_id}"),
         ("Follow the model back to its data", f"synclr lineage model {model_id}"),
         ("Write this page again", f"synclr report {model_id}"),
     ]
@@ -180,6 +211,10 @@ def commands_of(store: Store, model: Mapping[str, Any], origin: Origin) -> list[
 
 def _shard_pattern(unit: Unit) -> str:
     return f"{PurePosixPath(shard_key(unit, 0)).parent}/*.tar"
+
+
+def _confusion_uri(confusion: Confusion) -> str:
+    return as_data_uri(confusion_picture(confusion))
 
 
 def _view_uris(sample: SampleCaption) -> list[str]:
@@ -196,6 +231,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals["max_tabled_classes"] = MAX_TABLED_CONFUSION_CLASSES
+    environment.tests["sentence"] = lambda value: isinstance(value, str)
     environment.filters |= {
         "grouped": formats.grouped,
         "size": formats.size,
@@ -205,6 +242,10 @@ def _environment() -> Environment:
         "interval": scores.interval,
         "spelled": scores.spelled,
         "by_dataset": scores.by_dataset,
+        "rests_on": attribution.rests_on,
+        "points": points,
+        "confusion_uri": _confusion_uri,
+        "mistakes": lambda confusion: worst_mistakes(confusion, NUM_MISTAKES),
         "view_uris": _view_uris,
         "png_uri": as_data_uri,
     }

@@ -12,7 +12,15 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from synclr_assets.report.scores import comparisons_of, interval, percent, spelled, subjects_of, verdicts
+from synclr_assets.report.scores import (
+    MODEL,
+    comparisons_of,
+    interval,
+    percent,
+    spelled,
+    subjects_of,
+    verdicts,
+)
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFont
@@ -133,6 +141,26 @@ def score_table(rows: Sequence[Mapping[str, Any]]) -> str:
     table = _table(["data set", "metric", *(spelled(subject) for subject in subjects)], cells)
     sentences = "\n".join(f"- {markdown_text(sentence)}" for sentence in verdicts(comparisons))
     return f"{table}\n\n{sentences}"
+
+
+def class_table(rows: Sequence[Mapping[str, Any]], metric: str) -> str:
+    """One metric class by class, for the model and its baselines; the model's lowest class first."""
+    found = [each for each in comparisons_of(rows) if each.metric == metric and MODEL in each.scores]
+    if not found:
+        return "No scores by class."
+    scores = found[0].scores
+    names = sorted(scores[MODEL].per_class, key=lambda name: (scores[MODEL].per_class[name], name))
+    cells = [
+        (
+            name,
+            *(
+                percent(scored.per_class[name]) if name in scored.per_class else "-"
+                for scored in scores.values()
+            ),
+        )
+        for name in names
+    ]
+    return markdown_table(("class", *(spelled(subject) for subject in scores)), cells)
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

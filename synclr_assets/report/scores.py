@@ -5,14 +5,14 @@ Compares only scores of one protocol; measures nothing and draws nothing.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from synclr_assets.provenance.scores import metric_order
+
 MODEL = "model"
 SUBJECT_ORDER = (MODEL, "random_weights", "raw_pixels")
-HEADLINE_METRICS = ("linear_probe_accuracy", "mean_iou")
 SPELLED = {"knn": "kNN", "simclr": "SimCLR", "iou": "IoU", "miou": "mIoU", "map": "mAP"}
 
 
@@ -85,7 +85,7 @@ def subjects_of(comparisons: Sequence[Comparison]) -> list[str]:
 def headline_of(comparisons: Sequence[Comparison]) -> Comparison | None:
     """The score to quote in one line: the linear probe's on the test part, else the model's first."""
     measured = [comparison for comparison in comparisons if MODEL in comparison.scores]
-    return min(measured, key=lambda c: (c.split != "test", _metric_rank(c.metric)), default=None)
+    return min(measured, key=lambda c: (c.split != "test", metric_order(c.metric)[0]), default=None)
 
 
 def verdicts(comparisons: Sequence[Comparison]) -> list[str]:
@@ -131,15 +131,9 @@ def _subject_rank(subject: str) -> tuple[int, str]:
     return (SUBJECT_ORDER.index(subject) if known else len(SUBJECT_ORDER), subject)
 
 
-def _reading_order(comparison: Comparison) -> tuple[str, str, str, int, str, str]:
-    rank = _metric_rank(comparison.metric)
+def _reading_order(comparison: Comparison) -> tuple[str, str, str, tuple[int, str], str]:
     where = (comparison.asset, comparison.dataset, comparison.split)
-    counting = re.sub(r"\d+", lambda number: number.group().zfill(6), comparison.metric)
-    return (*where, rank, counting, comparison.protocol_fingerprint)
-
-
-def _metric_rank(metric: str) -> int:
-    return HEADLINE_METRICS.index(metric) if metric in HEADLINE_METRICS else len(HEADLINE_METRICS)
+    return (*where, metric_order(comparison.metric), comparison.protocol_fingerprint)
 
 
 def _not_beaten(comparison: Comparison) -> str | None:

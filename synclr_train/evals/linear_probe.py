@@ -18,9 +18,10 @@ from synclr_train.evals.confusion import by_name, confusion_matrix, recalls
 from synclr_train.evals.datasets import DIGITS, LabelledImages, load_dataset
 from synclr_train.evals.features import RoleFeatures, raw_pixels, represent
 from synclr_train.evals.logistic_regression import LinearClassifiers, fit_logistic, one_hot
+from synclr_train.evals.outcomes import Outcomes, correctness, write_outcomes
 from synclr_train.evals.protocol import ProbeProtocol, Split
 from synclr_train.evals.scores import Score, bootstrap_interval, write_arrays, write_scores
-from synclr_train.evals.subjects import BASELINES, OnEvent, Subject, load_subjects
+from synclr_train.evals.subjects import BASELINES, MODEL, OnEvent, Subject, load_subjects
 
 LINEAR = "linear_probe_accuracy"
 KNN = "knn_accuracy"
@@ -92,9 +93,9 @@ def run_linear_probe(
 ) -> list[Score]:
     """Probes the encoder exported in `encoder_dir` and its baselines on `dataset`; returns every score.
 
-    Writes `scores.json` (scores, protocol, constants chosen, confusion matrices, what was left out and why)
-    and `predictions.npz` (labels and predicted classes of every scored image) into `out_dir`. Of
-    `random_weights` the mean over its seeds is scored. Raises ValueError for a user's mistake, before it
+    Writes `scores.json` (scores, protocol, constants chosen, confusion matrices, what was left out and why),
+    `predictions.npz` (labels and predicted classes of every scored image) and the model's outcomes into
+    `out_dir`. Of `random_weights` the mean over its seeds is scored. Raises ValueError for a user's mistake, before it
     writes anything.
     """
     images = load_dataset(dataset)
@@ -107,6 +108,7 @@ def run_linear_probe(
     shots, omitted = feasible_shots(images, protocol)
     details: dict[str, Any] = {"chosen": {}, "confusion": {}, "seconds": {}, "omitted": omitted}
     arrays: dict[str, np.ndarray] = {"labels": labels}
+    outcomes: dict[str, Outcomes] = {}
     for subject in subjects:
         started = time.perf_counter()
         measured = probe_subject(subject, images, protocol, shots)
@@ -118,11 +120,14 @@ def run_linear_probe(
             score = score_predictions(subject.name, metric, result.predictions, labels, images, protocol)
             scores.append(score)
             arrays[f"{subject.name}.{metric}"] = result.predictions.astype(np.int32)
+            if subject.name == MODEL:
+                outcomes[metric] = correctness(result.predictions, labels)
             if on_event is not None:
                 on_event({"event": "scored", "subject": subject.name, "metric": metric, "value": score.value})
         details["seconds"][subject.name] = round(time.perf_counter() - started, 3)
     out_dir.mkdir(parents=True, exist_ok=True)
     write_arrays(out_dir / "predictions.npz", arrays)
+    write_outcomes(out_dir, protocol.fingerprint, outcomes)
     write_scores(
         out_dir, scores, protocol=protocol.model_dump(mode="json"), classes=images.class_names, **details
     )

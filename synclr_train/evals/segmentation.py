@@ -21,6 +21,7 @@ from synclr_train.evals.confusion import (
     recalls,
 )
 from synclr_train.evals.digits_on_photos import CLASS_NAMES, DIGITS_ON_PHOTOS, load_scenes
+from synclr_train.evals.outcomes import Outcomes, class_recalls, overlaps, pixel_hits, write_outcomes
 from synclr_train.evals.pca import write_pca_sheet
 from synclr_train.evals.protocol import SegmentationProtocol, Split
 from synclr_train.evals.scores import (
@@ -34,7 +35,7 @@ from synclr_train.evals.scores import (
 from synclr_train.evals.segmentation_fit import NUM_CLASSES, segment_subject
 from synclr_train.evals.segmentation_head import image_confusions
 from synclr_train.evals.segmentation_sheet import write_overlay_sheet
-from synclr_train.evals.subjects import BASELINES, OnEvent, load_subjects
+from synclr_train.evals.subjects import BASELINES, MODEL, OnEvent, load_subjects
 
 MEAN_IOU = "mean_iou"
 METRICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -43,6 +44,12 @@ METRICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "mean_class_accuracy": mean_recall,
 }
 """mIoU, aAcc and mAcc of the literature, each from confusion matrices of pixels."""
+OUTCOMES: dict[str, Callable[[np.ndarray], Outcomes]] = {
+    MEAN_IOU: overlaps,
+    "pixel_accuracy": pixel_hits,
+    "mean_class_accuracy": class_recalls,
+}
+"""The counts behind each metric, scene by scene."""
 
 
 def run_segmentation(
@@ -57,9 +64,9 @@ def run_segmentation(
     """Segments `dataset` with the encoder exported in `encoder_dir` and its baselines; returns every score.
 
     Writes `scores.json` (scores, protocol, constants chosen, confusion matrices), `confusions.npz` (pixel
-    counts of every scene), `segmentation.png` (truth and predictions) and `pca.png` into `out_dir`. Of
-    `random_weights` the mean over its seeds is scored, its constants chosen with the first of them. Raises
-    ValueError for a user's mistake, before it writes anything.
+    counts of every scene), the model's outcomes, `segmentation.png` (truth and predictions) and `pca.png` into
+    `out_dir`. Of `random_weights` the mean over its seeds is scored, its constants chosen with the first of
+    them. Raises ValueError for a user's mistake, before it writes anything.
     """
     if dataset != DIGITS_ON_PHOTOS:
         raise EvaluationError(f"dataset {dataset!r} has no masks: give {DIGITS_ON_PHOTOS}")
@@ -91,6 +98,11 @@ def run_segmentation(
     write_overlay_sheet(out_dir / "segmentation.png", scenes.score, first_masks)
     write_pca_sheet(out_dir / "pca.png", model, scenes.score)
     write_arrays(out_dir / "confusions.npz", confusions)
+    write_outcomes(
+        out_dir,
+        protocol.fingerprint,
+        {metric: count(confusions[MODEL]) for metric, count in OUTCOMES.items()},
+    )
     write_scores(out_dir, scores, protocol=protocol.model_dump(mode="json"), classes=CLASS_NAMES, **details)
     return scores
 

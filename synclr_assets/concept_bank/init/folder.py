@@ -34,9 +34,7 @@ def write_bank(plan: PlannedBank, folder: Path) -> None:
         _check_written(plan, partial)
         partial.rename(folder)
     except OSError as error:
-        raise FolderError(
-            f"{folder}: cannot be written ({error.strerror}); name another folder by --out."
-        ) from error
+        raise FolderError(f"{folder}: cannot be written ({error.strerror}); name another folder.") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -44,38 +42,44 @@ def write_bank(plan: PlannedBank, folder: Path) -> None:
 def check_folder(folder: Path) -> None:
     """Refuse anything but an empty or a missing folder, before the work. Raises FolderError."""
     if folder.name in ("", ".."):
-        raise FolderError(
-            f"{folder}: this folder cannot be replaced; name a new one by --out, such as concepts."
-        )
+        raise FolderError(f"{folder}: this folder cannot be replaced; name a new one, such as concepts.")
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise FolderError(f"{folder}: is no folder; name a new one by --out.")
+        raise FolderError(f"{folder}: is no folder; name a new one.")
     try:
         if folder.is_dir() and any(folder.iterdir()):
-            raise FolderError(f"{folder}: the folder is not empty; name a new one by --out, or empty it.")
+            raise FolderError(f"{folder}: the folder is not empty; name a new one, or empty it.")
     except OSError as error:
-        raise FolderError(
-            f"{folder}: cannot be read ({error.strerror}); name another folder by --out."
-        ) from error
+        raise FolderError(f"{folder}: cannot be read ({error.strerror}); name another folder.") from error
 
 
 def bucket_file_text(bucket: Bucket) -> str:
     """The bucket file that reads as `bucket`; names are quoted, so that YAML takes none for a number."""
     shares = ", ".join(f"{name}: {share!r}" for name, share in bucket.template_shares.items())
     lines = [
-        f"description: {_quoted(bucket.description)}",
+        *([f"description: {_quoted(bucket.description)}"] if bucket.description else []),
         f"source: {bucket.source}",
         f"captions: {bucket.num_captions}",
         f"templates: {{{shares}}}",
         "concepts:",
-        *(f"  - {_concept_text(concept)}" for concept in bucket.concepts),
+        *(f"  - {_concept_text(bucket, concept)}" for concept in bucket.concepts),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _concept_text(concept: Concept) -> str:
-    if concept.text == concept.name:
+def _concept_text(bucket: Bucket, concept: Concept) -> str:
+    """Only what differs from the defaults of a bucket file."""
+    extra = {}
+    if concept.text != concept.name:
+        extra["text"] = _quoted(concept.text)
+    if concept.weight != 1.0:
+        extra["weight"] = repr(concept.weight)
+    if concept.templates != tuple(bucket.template_shares):
+        extra["templates"] = f"[{', '.join(concept.templates)}]"
+    if not extra:
         return _quoted(concept.name)
-    return f"{{name: {_quoted(concept.name)}, text: {_quoted(concept.text)}}}"
+    return (
+        f"{{name: {_quoted(concept.name)}, {', '.join(f'{key}: {value}' for key, value in extra.items())}}}"
+    )
 
 
 def _slices_text(slices: Mapping[str, tuple[str, ...]]) -> str:

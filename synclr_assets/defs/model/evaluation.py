@@ -9,13 +9,18 @@ from pydantic import Field
 from synclr_assets.launch.process import run_task
 from synclr_assets.launch.tasks import EvalTask
 from synclr_assets.launch.training import evaluate, fetch_encoder
+from synclr_assets.provenance.attribution import attribute
 from synclr_assets.provenance.models import find_model, models
 from synclr_assets.provenance.scores import headline, scores_of
-from synclr_assets.report.previews import score_table
+from synclr_assets.report.attribution import attribution_table
+from synclr_assets.report.confusion import confusion_picture
+from synclr_assets.report.evidence import confusion_of, pictures_of
+from synclr_assets.report.previews import class_table, markdown_image, score_table
 from synclr_assets.store.errors import NotReadyError
 from synclr_assets.store.store import Store
 
 BASELINES = ("random_weights", "raw_pixels")
+MAX_PICTURES = 4
 
 
 class EvaluationConfig(dg.Config):
@@ -65,13 +70,13 @@ def chosen_model(store: Store, slice_name: str, model_id: str | None) -> dict[st
 
 
 def score_result(
+    store: Store,
     model: dict[str, Any],
     scores: list[dict[str, Any]],
     check_name: str,
     metric: str,
-    pictures: dict[str, Any],
 ) -> dg.MaterializeResult:
-    """Score table, headline and the verdict against random weights."""
+    """Score table, classes, attribution, pictures and the verdict against random weights: as the page has them."""
     by_subject = headline(scores, metric)
     value, chance = by_subject["model"], by_subject["random_weights"]
     return dg.MaterializeResult(
@@ -82,7 +87,11 @@ def score_result(
             f"{metric}, raw pixels": by_subject["raw_pixels"],
             "protocol": scores[0]["protocol_fingerprint"],
             "scores": dg.MarkdownMetadataValue(score_table(scores)),
-            **pictures,
+            "by class": dg.MarkdownMetadataValue(class_table(scores, metric)),
+            "attribution": dg.MarkdownMetadataValue(
+                attribution_table(attribute(store, model, dataset=scores[0]["dataset"], metric=metric))
+            ),
+            **_pictures(store, model, scores[0]["asset"]),
         },
         data_version=dg.DataVersion(f"{model['model_id']}-{scores[0]['protocol_fingerprint'][:12]}"),
         check_results=[
@@ -93,3 +102,11 @@ def score_result(
             )
         ],
     )
+
+
+def _pictures(store: Store, model: dict[str, Any], asset: str) -> dict[str, dg.MarkdownMetadataValue]:
+    pictures = {each.name: each.png for each in pictures_of(store, model, asset)[:MAX_PICTURES]}
+    confusion = confusion_of(store, model, asset)
+    if confusion is not None:
+        pictures["confusion"] = confusion_picture(confusion)
+    return {name: dg.MarkdownMetadataValue(markdown_image(png, name)) for name, png in pictures.items()}

@@ -39,9 +39,10 @@ def linear_probe_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
         trainer: TrainerResource,
         pipes: dg.PipesSubprocessClient,
     ) -> dg.MaterializeResult:
+        opened = store.open()
         model, scores = run_evaluation(
-            context, config, store.open(), pipes, "linear_probe", trainer.section.probe_dataset
+            context, config, opened, pipes, "linear_probe", trainer.section.probe_dataset
         )
-        return score_result(model, scores, "probe_beats_random_weights", METRIC, {})
+        return score_result(opened, model, scores, "probe_beats_random_weights", METRIC)
 
     return linear_probe

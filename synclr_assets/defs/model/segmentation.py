@@ -5,11 +5,8 @@ import dagster as dg
 from synclr_assets.defs.model.evaluation import EvaluationConfig, run_evaluation, score_result
 from synclr_assets.defs.resources import StoreResource, TrainerResource
 from synclr_assets.partitions import BankPartitions
-from synclr_assets.report.previews import markdown_image
-from synclr_assets.store.store import Store
 
 METRIC = "mean_iou"
-MAX_PICTURES = 4
 
 
 def segmentation_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
@@ -45,16 +42,6 @@ def segmentation_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
         model, scores = run_evaluation(
             context, config, opened, pipes, "segmentation", trainer.section.segmentation_dataset
         )
-        return score_result(
-            model, scores, "segmentation_beats_random_weights", METRIC, _pictures(opened, model["key"])
-        )
+        return score_result(opened, model, scores, "segmentation_beats_random_weights", METRIC)
 
     return segmentation
-
-
-def _pictures(store: Store, key: str) -> dict[str, dg.MarkdownMetadataValue]:
-    folder = store.location.local_path(f"{key}/evals/segmentation") if store.location.is_local else None
-    paths = sorted(folder.glob("*.png"))[:MAX_PICTURES] if folder else []
-    return {
-        path.stem: dg.MarkdownMetadataValue(markdown_image(path.read_bytes(), path.stem)) for path in paths
-    }

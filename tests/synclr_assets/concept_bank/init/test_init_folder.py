@@ -53,9 +53,7 @@ def test_an_empty_folder_is_taken_and_a_full_one_left_alone(plan, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     write_bank(plan, empty)
-    with pytest.raises(
-        FolderError, match=r"empty: the folder is not empty; name a new one by --out, or empty it\.$"
-    ):
+    with pytest.raises(FolderError, match=r"empty: the folder is not empty; name a new one, or empty it\.$"):
         write_bank(plan, empty)
     assert len(list(empty.iterdir())) == 4
 

@@ -1,0 +1,40 @@
+"""The counts left for pairwise comparison give back exactly the metrics they stand behind."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from synclr_train.evals.outcomes import Outcomes, correctness, outcomes_file, write_outcomes
+from synclr_train.evals.segmentation import METRICS, OUTCOMES
+
+
+def value(outcomes: Outcomes) -> float:
+    hits, totals = outcomes.hits.sum(1).astype(float), outcomes.totals.sum(1).astype(float)
+    totals = np.broadcast_to(totals, hits.shape)
+    ratios = np.divide(hits, totals, out=np.full(hits.shape, np.nan), where=totals > 0)
+    return float(np.nanmean(ratios, axis=-1).mean())
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 5), st.integers(1, 3))
+def test_counts_of_scenes_give_every_segmentation_metric(seed: int, classes: int, repeats: int) -> None:
+    confusions = np.random.default_rng(seed).integers(0, 50, (repeats, 7, classes, classes))
+    for metric, count in OUTCOMES.items():
+        assert value(count(confusions)) == pytest.approx(METRICS[metric](confusions.sum(1)).mean())
+
+
+def test_correctness_gives_accuracy_over_all_repeats() -> None:
+    predictions = np.array([[0, 1, 2, 2], [0, 0, 2, 1]])
+    assert value(correctness(predictions, np.array([0, 1, 2, 1]))) == pytest.approx(6 / 8)
+
+
+def test_the_file_names_its_protocol_and_keeps_counts_in_their_smallest_type(tmp_path: Path) -> None:
+    outcomes = Outcomes(np.array([[[300], [2]]]), np.array([[[1000], [2]]]))
+    path = write_outcomes(tmp_path, "abc", {"some_metric": outcomes})
+    assert path.name == outcomes_file("abc") == "outcomes-abc.npz"
+    with np.load(path, allow_pickle=False) as arrays:
+        assert arrays["some_metric.hits"].tolist() == [[[300], [2]]]
+        assert arrays["some_metric.totals"].dtype == np.uint16
