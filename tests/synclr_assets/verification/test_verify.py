@@ -13,7 +13,7 @@ from synclr_assets.cli import cli
 from synclr_assets.store.store import Store
 from synclr_assets.store.tables import rows_of
 from synclr_assets.store.transactions import Unit
-from synclr_assets.verification.findings import CODES, Finding
+from synclr_assets.verification.findings import CODES, NOTES, Finding
 from synclr_assets.verification.repair import repair
 from synclr_assets.verification.verify import verify
 from tests.synclr_assets.conftest import TINY_BANK, Stages, content_of, write_bank
@@ -226,3 +226,8 @@ def test_the_command_tells_cron_by_its_exit_code_and_mends_on_request(copy: Stor
 def test_every_code_says_what_it_means() -> None:
     assert all(about and not about.endswith(".") for about in CODES.values())
     assert {code for code, _ in PLANTED.values()} <= set(CODES)
+
+
+def test_the_documentation_names_every_code() -> None:
+    page = (Path(__file__).parents[3] / "docs/integrity.md").read_text(encoding="utf-8")
+    assert [code for code in (*CODES, *NOTES) if f"`{code}`" not in page] == []
