@@ -25,6 +25,7 @@ _COMMANDS = {
         "synclr_assets.commands.attribution",
         "Which concept buckets a score rests on, and new sampling weights proposed.",
     ),
+    "verify": ("synclr_assets.commands.verify", "Re-check every checksum, count and reference of a store."),
     "report": ("synclr_assets.commands.report", "Write the report page of a model."),
     "doctor": ("synclr_assets.commands.doctor", "What this machine has and what that allows."),
 }

@@ -92,7 +92,9 @@ def write_shards(
             before_batch(1)
             started = time.monotonic()
             index = writer.cursor
-            samples = _samples(store, unit, index * settings.captions_per_shard, settings.captions_per_shard)
+            start = index * settings.captions_per_shard
+            end = start + settings.captions_per_shard
+            samples = _samples(store, unit, (pc.field("position") >= start) & (pc.field("position") < end))
             rows, members = _pack(store, unit, index, samples, settings)
             spent = ledger_row(
                 STAGE,
@@ -167,9 +169,27 @@ def _member_rows(unit: Unit, index: int, packed: PackedShard) -> pa.Table:
     )
 
 
-def _samples(store: Store, unit: Unit, start: int, num_positions: int) -> list[Sample]:
-    """Whole positive groups at the given plan positions, in plan order, bytes checked against their facts."""
-    inside = (pc.field("position") >= start) & (pc.field("position") < start + num_positions)
+def rebuild_shard(store: Store, unit: Unit, shard_index: int) -> None:
+    """Pack a committed shard again from captions and images, into its old place.
+
+    Raises StoreError, and changes nothing, where bytes are gone or the outcome has another checksum than the record.
+    """
+    at = pc.field("shard_index") == shard_index
+    row = store.tables.read(STAGE, partitions=unit.partitions, where=at).to_pylist()[0]
+    packed = store.tables.read("shard_members", partitions=unit.partitions, columns=["caption_id"], where=at)
+    samples = _samples(store, unit, pc.field("caption_id").isin(packed["caption_id"].to_pylist()))
+    with store.blobs.scratch() as folder:
+        again = pack_shard(folder / "shard.tar", samples)
+        if again.sha256 != row["sha256"]:
+            raise StoreError(
+                f"{row['key']} cannot be rebuilt: what the tables hold packs to another checksum. Start the next "
+                f"generation of {unit.bucket}, or put a backup of the file back."
+            )
+        store.blobs.put_file(row["key"], again.path)
+
+
+def _samples(store: Store, unit: Unit, inside: pc.Expression) -> list[Sample]:
+    """Whole positive groups of the rows that fit, in plan order, bytes checked against their facts."""
     read = store.tables.read
     captions = (
         read("enriched_captions", partitions=unit.partitions, where=inside).sort_by("position").to_pylist()

@@ -74,13 +74,17 @@ class Blobs:
             obstore.delete(self._remote(), list(keys))
 
     def exists(self, key: str) -> bool:
-        if self.location.is_local:
-            return self.location.local_path(key).is_file()
+        return self.size_of(key) is not None
+
+    def size_of(self, key: str) -> int | None:
+        """Bytes of a whole file, or None where there is none."""
         try:
-            obstore.head(self._remote(), checked_key(key))
+            if not self.location.is_local:
+                return int(obstore.head(self._remote(), checked_key(key))["size"])
+            path = self.location.local_path(key)
+            return path.stat().st_size if path.is_file() else None
         except FileNotFoundError:
-            return False
-        return True
+            return None
 
     def read(self, key: str) -> bytes:
         """The whole file. Raises FileNotFoundError."""

@@ -83,11 +83,8 @@ def content_of(store: Store) -> dict[str, Any]:
         columns = [column for column in spec.schema.names if column not in WALL_CLOCK_COLUMNS]
         rows = store.tables.read(name, columns=columns).sort_by([(key, "ascending") for key in spec.key])
         content[name] = rows.to_pylist()
-    shards = sorted((store.location.folder / "shards").rglob("*"))
     content["files"] = {
-        str(path.relative_to(store.location.folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in shards
-        if path.is_file()
+        key: hashlib.sha256(store.blobs.read(key)).hexdigest() for key in store.blobs.keys("shards")
     }
     return content
 
