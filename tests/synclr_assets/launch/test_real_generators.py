@@ -68,11 +68,12 @@ def test_real_generators_lead_to_a_trained_and_probed_model(
         monkeypatch.setenv(variable, str(tmp_path / name))
     monkeypatch.setenv("SYNCLR_SETTINGS", str(tmp_path / "settings.yaml"))
     monkeypatch.chdir(tmp_path)
+    sampling = {"temperature": 1.2, "top_p": 1.0}  # a tiny model repeats itself at the paper's
     with serving(llama) as base_url:
         captioners: dict[str, dict[str, Any]] = {
             "mugs": {
                 "kind": "transformers",
-                "transformers": {"model": str(llama), "licence": "CC0-1.0", "max_new_tokens": 32},
+                "transformers": {"model": str(llama), "licence": "CC0-1.0", "max_new_tokens": 32, **sampling},
             },
             "lamps": {
                 "kind": "openai_compatible",
@@ -82,6 +83,7 @@ def test_real_generators_lead_to_a_trained_and_probed_model(
                     "api_key_env": None,
                     "max_tokens": 32,
                     "max_concurrency": 1,
+                    **sampling,
                 },
             },
         }

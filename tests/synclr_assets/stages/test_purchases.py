@@ -108,7 +108,6 @@ def test_a_thousand_requests_of_which_every_third_fails(
         assert server.bought_twice == 0
         assert_ledger_is_what_was_delivered(stages.store, server)
         assert doubts_in(stages.store) == sum(server.met[fault] for fault in ("hang", "cut", "half"))
-        print(f"\n{server.num_requests} requests, {dict(server.met)}, bought twice {server.bought_twice}")
     assert_accounted(stages.store, LARGE, 660)
     assert stages.store.tables.count("enriched_captions") > 640
     assert journal_of(stages.store) == []
