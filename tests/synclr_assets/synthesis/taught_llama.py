@@ -58,6 +58,9 @@ def save_taught_llama(folder: Path, concepts: Sequence[str], num_backgrounds: in
     tokenizer.chat_template = CHAT_TEMPLATE
     model = llama_of(SIZE)
     _teach(model, tokenizer, captions, lists, num_steps, torch.Generator().manual_seed(0))
+    model.generation_config.do_sample = (
+        True  # `transformers serve` decodes greedily where a model does not say so
+    )
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
