@@ -185,9 +185,18 @@ def main(
     size: str, device: str | None, num_captions: int, num_plain: int, num_slots: int, num_rounds: int
 ) -> None:
     """Print the table of captions per second."""
+    print_table(size, device, num_captions, num_plain, num_slots, num_rounds)
+
+
+def print_table(
+    size: str, device: str | None, num_captions: int, num_plain: int, num_slots: int, num_rounds: int
+) -> None:
+    """Measure and print. Raises ClickException where a size that needs a GPU meets none."""
     import torch
 
     chosen = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if size == "7b" and not chosen.startswith("cuda"):
+        raise click.ClickException("--size 7b needs a GPU that torch sees; take tiny or small on a CPU.")
     click.echo(f"Llama {size}, {chosen}, torch {torch.__version__}, {torch.get_num_threads()} threads")
     click.echo(f"{'method':44}{'captions/s':>12}{'tokens/s':>12}{'ratio':>8}")
     measured = measure(size, chosen, num_captions, num_plain, num_slots, num_rounds)

@@ -93,18 +93,28 @@ def measure_ratios(arguments: argparse.Namespace) -> None:
 
 
 def measure_gpu(arguments: argparse.Namespace) -> None:
-    """Seconds per image of an SD 1.5-sized pipeline, by batch size, against the plain call with 4 images."""
+    """Seconds per image of an SD 1.5-sized pipeline on a GPU."""
     import torch
 
     if not torch.cuda.is_available():
         sys.exit(
             "benchmarks.images --size sd15 needs a GPU that torch sees; leave --size out for the CPU's ratios."
         )
-    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, 512 px, {arguments.steps} steps")
+    measure_batches(arguments)
+
+
+def measure_batches(arguments: argparse.Namespace) -> None:
+    """Seconds per image of a pipeline, by precision and batch size, against the plain call with 4 images."""
+    import torch
+
+    on_gpu = torch.cuda.is_available()
+    place = torch.cuda.get_device_name() if on_gpu else f"{torch.get_num_threads()} CPU threads"
+    size_px = SIZES[arguments.size].size_px
+    print(f"{arguments.size}, {place}, torch {torch.__version__}, {size_px} px, {arguments.steps} steps")
     print(
         f"{'dtype':10}{'batch':>8}{'s/image':>10}{'images/s':>10}{'vs plain':>10}{'outside':>10}{'peak GB':>10}"
     )
-    for dtype in [arguments.dtype] if arguments.dtype else ["float16", "bfloat16"]:
+    for dtype in [arguments.dtype] if arguments.dtype else ["float16", "bfloat16"] if on_gpu else ["float32"]:
         plain = plain_seconds(arguments, dtype)
         print(f"{dtype:10}{'plain 4':>8}{plain:10.3f}{1 / plain:10.2f}", flush=True)
         for batch in arguments.batches:
@@ -113,7 +123,8 @@ def measure_gpu(arguments: argparse.Namespace) -> None:
 
 def plain_seconds(arguments: argparse.Namespace, dtype: str) -> float:
     """Seconds per image of the plain call."""
-    sampler = sampler_of(arguments, SIZES["sd15"], arguments.steps, dtype=dtype, images_per_batch=1)
+    size = SIZES[arguments.size]
+    sampler = sampler_of(arguments, size, arguments.steps, dtype=dtype, images_per_batch=1)
     sampler.sample(requests_of(1))
     plain_call(sampler, captions(1), 2)
     seconds = seconds_of(lambda: plain_call(sampler, captions(2), arguments.steps))
@@ -121,15 +132,17 @@ def plain_seconds(arguments: argparse.Namespace, dtype: str) -> float:
 
 
 def measure_batch(arguments: argparse.Namespace, dtype: str, batch: int, plain: float) -> None:
-    """One line: two batches of whole groups, after one batch to warm up."""
+    """One line: two batches of whole groups, after one batch to warm up. Peak memory is the GPU's."""
     import torch
 
+    on_gpu = torch.cuda.is_available()
     torch.cuda.empty_cache()
     options = {"channels_last": True, "compile": arguments.compile, "images_per_batch": batch}
-    sampler = sampler_of(arguments, SIZES["sd15"], arguments.steps, dtype=dtype, **options)
+    sampler = sampler_of(arguments, SIZES[arguments.size], arguments.steps, dtype=dtype, **options)
     sampler.sample(requests_of(batch))
     num_captions = max(1, 2 * batch // VIEWS_PER_CAPTION)
-    torch.cuda.reset_peak_memory_stats()
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
     if arguments.compile:  # timing hooks would be compiled into the network
         seconds, outside = seconds_of(lambda: list_groups(sampler, num_captions)), "-"
     else:
@@ -137,10 +150,10 @@ def measure_batch(arguments: argparse.Namespace, dtype: str, batch: int, plain: 
             seconds = seconds_of(lambda: list_groups(sampler, num_captions))
         outside = f"{1 - network() / seconds:.3f}"
     per_image = seconds / (num_captions * VIEWS_PER_CAPTION)
-    peak_gb = torch.cuda.max_memory_allocated() / 1e9
+    peak_gb = f"{torch.cuda.max_memory_allocated() / 1e9:.1f}" if on_gpu else "-"
     print(
         f"{dtype:10}{sampler.images_per_batch:8}{per_image:10.3f}{1 / per_image:10.2f}"
-        f"{plain / per_image:10.2f}{outside:>10}{peak_gb:10.1f}",
+        f"{plain / per_image:10.2f}{outside:>10}{peak_gb:>10}",
         flush=True,
     )
 

@@ -52,11 +52,15 @@ def train_tokenizer(lines: Sequence[str], vocabulary: int) -> Any:
 
 
 def random_llama(size: str, seed: int = 0) -> Any:
-    """A LlamaForCausalLM of a named size with the weights its configuration initialises, float32 on the CPU."""
+    """A LlamaForCausalLM of a named size, see `llama_of`."""
+    return llama_of(SIZES[size], seed)
+
+
+def llama_of(sizes: LlamaSize, seed: int = 0) -> Any:
+    """A LlamaForCausalLM with the weights its configuration initialises, in torch's default precision and place."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    sizes = SIZES[size]
     torch.manual_seed(seed)
     return LlamaForCausalLM(
         LlamaConfig(

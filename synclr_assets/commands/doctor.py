@@ -15,7 +15,9 @@ from rich.table import Table
 
 from synclr_assets.concept_bank.bank import concept_folder, read_bank
 from synclr_assets.environment import dagster_home, profile_of, store_root
+from synclr_assets.stages.purchases import requests_in_doubt
 from synclr_assets.store.location import Location
+from synclr_assets.store.store import Store
 
 KEYS = ("OPENAI_API_KEY", "HF_TOKEN", "AWS_ACCESS_KEY_ID")
 WEIGHTS = {
@@ -124,7 +126,7 @@ def _places(environment: Mapping[str, str]) -> list[Finding]:
         store = Finding("store", f"{location.folder}, {free_gib:.1f} GiB free", "too full to work", True)
     else:
         store = Finding("store", f"{location.folder}, {free_gib:.0f} GiB free", "tables, shards, models")
-    return [profile, store, *_leftovers(location.folder), home]
+    return [profile, store, *_leftovers(location.folder), *_doubts(location), home]
 
 
 def _leftovers(root: Path) -> list[Finding]:
@@ -133,6 +135,14 @@ def _leftovers(root: Path) -> list[Finding]:
         return []
     means = "left by a killed run, or in use by one now; safe to delete when nothing runs"
     return [Finding("temporary folders", f"{len(left)} in {root / 'tmp'}", means)]
+
+
+def _doubts(location: Location) -> list[Finding]:
+    num = requests_in_doubt(Store(location.uri))
+    if not num:
+        return []
+    means = "under way now, or cut off by a kill: sent again under the same key, perhaps charged twice"
+    return [Finding("API requests in doubt", str(num), means)]
 
 
 def _keys(environment: Mapping[str, str]) -> list[Finding]:

@@ -14,7 +14,7 @@ from synclr_assets.cost.summary import COLUMN_OF, Spent, Totals, spent_by
 from synclr_assets.cost.workload import paid_buckets
 from synclr_assets.report.formats import duration, grouped, size
 
-HEADINGS = ("units", "requests", "tokens in", "out", "GPU time", "wall time", "bytes", "USD")
+HEADINGS = ("units", "requests", "in doubt", "tokens in", "out", "GPU time", "wall time", "bytes", "USD")
 
 
 @click.command("ledger")
@@ -57,6 +57,12 @@ def _lines(names: tuple[str, ...], totals: Totals) -> list[str]:
 
 
 def _amounts(spent: Spent) -> tuple[str, ...]:
-    counts = (spent.units, spent.requests, spent.prompt_tokens, spent.completion_tokens)
+    counts = (
+        spent.units,
+        spent.requests,
+        spent.requests_in_doubt,
+        spent.prompt_tokens,
+        spent.completion_tokens,
+    )
     times = (duration(spent.gpu_seconds) if spent.gpu_seconds else "0", duration(spent.wall_seconds))
     return (*map(grouped, counts), *times, size(spent.size_bytes), f"{spent.usd:.4f}")

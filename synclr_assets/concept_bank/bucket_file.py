@@ -4,7 +4,6 @@ Reads no file; corrects nothing but Unicode form and runs of blanks.
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -19,7 +18,7 @@ from synclr_assets.concept_bank.bucket import (
 )
 from synclr_assets.concept_bank.names import check_name
 from synclr_assets.concept_bank.problems import RefusedError, among, key_path, quote
-from synclr_assets.concept_bank.values import kind_of, number_of, shown, text_of
+from synclr_assets.concept_bank.values import kind_of, number_of, sameness, shown, text_of
 from synclr_assets.concept_bank.yaml_tree import Plain, Tree
 
 MAX_CONCEPT_CHARS = 200
@@ -230,8 +229,8 @@ def _find_duplicates(concepts: list[tuple[int, Concept]], refusals: list[Refused
     by_name: dict[str, int] = {}
     by_text: dict[str, int] = {}
     for index, concept in concepts:
-        earlier_name = by_name.setdefault(_sameness(concept.name), index)
-        earlier_text = by_text.setdefault(_sameness(concept.text), index)
+        earlier_name = by_name.setdefault(sameness(concept.name), index)
+        earlier_text = by_text.setdefault(sameness(concept.text), index)
         if earlier_name != index:
             message = f"{quote(concept.name)} repeats the name of concepts[{earlier_name}]"
         elif earlier_text != index:
@@ -239,8 +238,3 @@ def _find_duplicates(concepts: list[tuple[int, Concept]], refusals: list[Refused
         else:
             continue
         refusals.append(RefusedError(f"concepts[{index}]", message, "remove one or tell the two apart"))
-
-
-def _sameness(text: str) -> str:
-    """What two texts share that differ only in case or in compatible forms of their letters."""
-    return unicodedata.normalize("NFKC", text).casefold()

@@ -69,3 +69,8 @@ def kind_of(value: Tree) -> str:
     if isinstance(value, Plain):
         return value.kind
     return {str: "text", list: "a list", dict: "a mapping"}[type(value)]
+
+
+def sameness(text: str) -> str:
+    """What two texts share that differ only in case or in compatible forms of their letters."""
+    return unicodedata.normalize("NFKC", text).casefold()

@@ -77,9 +77,7 @@ class _BoundedLoader(_Loader):
     def descend_resolver(self, _parent: object, _index: object) -> None:
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise RefusedError(
-                "", f"is nested deeper than {MAX_DEPTH} levels", "flatten it to the documented keys"
-            )
+            raise _too_deep()
 
     def ascend_resolver(self) -> None:
         self.depth -= 1
@@ -95,10 +93,16 @@ def _decode(content: bytes) -> str:
         ) from error
 
 
+def _too_deep() -> RefusedError:
+    return RefusedError("", f"is nested deeper than {MAX_DEPTH} levels", "flatten it to the documented keys")
+
+
 def _broken(error: yaml.YAMLError) -> RefusedError:
     mark = getattr(error, "problem_mark", None)
     field = f"line {mark.line + 1}" if mark else ""
     reason = getattr(error, "problem", None) or "it cannot be parsed"
+    if "nesting depth" in reason:  # newer parsers refuse by themselves what nobody means
+        return _too_deep()
     if "expected a single document" in (getattr(error, "context", None) or ""):
         return RefusedError(field, "a second YAML document begins", "keep one document per file")
     return RefusedError(field, f"broken YAML: {reason}", "mend the indentation, colons or quotes there")

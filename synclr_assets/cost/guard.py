@@ -57,14 +57,17 @@ class BudgetGuard:
         run_id: str,
         budget: Budget | None,
         generator: str | None = None,
+        known: Costs | None = None,
     ) -> None:
-        """`generator` is the model whose batches on other buckets may stand for the first one here."""
+        """`generator` is the model whose batches on other buckets may stand for the first one here; `known` what
+        a cursor value costs where that needs no estimate, as at a stage that asks no model."""
         self._tables = tables
         self._unit = unit
         self._stage = stage
         self._run_id = run_id
         self._budget = budget
         self._generator = generator
+        self._known = known
         self._ledger = LedgerTotals(tables)
         self._allowed_end: int | None = None
         """Cursor that the stage reaches once everything let through so far is committed."""
@@ -124,7 +127,9 @@ class BudgetGuard:
         )
 
     def _cost_of_one(self, totals: Totals) -> Costs:
-        """Mean of the unit's committed batches; else what the budget expects; else other units' mean."""
+        """What is known; else the mean of what the unit committed, what the budget expects, other units' mean."""
+        if self._known is not None:
+            return self._known
         of_stage = {key: spent for key, spent in totals.items() if key[_STAGE] == self._stage}
         mine = (self._unit.bucket, self._unit.generation)
         spent_here = sum((s for k, s in of_stage.items() if (k[_BUCKET], k[_GENERATION]) == mine), Spent())

@@ -45,6 +45,8 @@ class Spent:
     gpu_seconds: float = 0.0
     size_bytes: int = 0
     usd: float = 0.0
+    requests_in_doubt: int = 0
+    """Tries without a whole answer: a server may have charged for them beyond usd."""
 
     @property
     def tokens(self) -> int:
@@ -64,6 +66,7 @@ SUMS = (
     "gpu_seconds",
     "size_bytes",
     "usd",
+    "requests_in_doubt",
 )
 Totals = dict[tuple[str | int | None, ...], Spent]
 
@@ -104,6 +107,7 @@ def ledger_metadata(store: Store, unit: Unit, stage: str) -> dict[str, int | flo
         "tokens read": spent.prompt_tokens,
         "tokens written": spent.completion_tokens,
         "requests": spent.requests,
+        "requests in doubt": spent.requests_in_doubt,
         "wall time (s)": round(spent.wall_seconds, 3),
         "GPU time (s)": round(spent.gpu_seconds, 3),
     }

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import pyarrow.compute as pc
 
+from synclr_assets.cost.summary import ledger_metadata
 from synclr_assets.report.previews import caption_table, contact_sheet, count_table, markdown_image
 from synclr_assets.stages.progress import StageCounts
 from synclr_assets.store.store import Store
@@ -33,7 +34,7 @@ def provenance_text(provenance: ModelProvenance) -> str:
 def caption_metadata(
     store: Store, counts: StageCounts, provenance: ModelProvenance, stage: str
 ) -> dict[str, Any]:
-    """Counts, rate and provenance of a caption stage."""
+    """Counts, rate, provenance and cost of a caption stage."""
     spent = store.tables.read(
         "ledger",
         partitions=counts.unit.partitions,
@@ -48,6 +49,7 @@ def caption_metadata(
         "quarantined by reason": dg.MarkdownMetadataValue(count_table(counts.quarantined)),
         "captions per second": round((pc.sum(spent["units"]).as_py() or 0) / seconds, 1) if seconds else 0.0,
         "generator": provenance_text(provenance),
+        **ledger_metadata(store, counts.unit, stage),
         "dagster/row_count": counts.written,
     }
 

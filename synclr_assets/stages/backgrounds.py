@@ -7,15 +7,17 @@ stands in the table under a bucket of its own, `source:<name>`, which no bucket 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from synclr_assets.stages.plan import PlannedConcept
+from synclr_assets.stages.progress import BeforeBatch, unlimited
 from synclr_assets.stages.purchases import Purchases, sweep_purchases
-from synclr_assets.store.errors import FencedError, StoreError
+from synclr_assets.store.claims import held_claim
+from synclr_assets.store.errors import StoreError
 from synclr_assets.store.store import Store
 from synclr_assets.store.tables import rows_of
 from synclr_assets.store.transactions import StageWriter, Unit, stage_cursor
@@ -24,8 +26,13 @@ from synclr_assets.synthesis.purchases import ListWriter
 
 STAGE = "backgrounds"
 CONCEPTS_PER_COMMIT = 16
-SHARED_WAIT_SECONDS = 120.0
-_POLL_SECONDS = 1.0
+GuardOf = Callable[[Unit], BeforeBatch]
+"""What is to be asked before concepts of a unit are bought: the bucket's own, or that of a shared list."""
+
+
+def unguarded(unit: Unit) -> BeforeBatch:
+    """The GuardOf that lets everything through."""
+    return unlimited
 
 
 def ensure_backgrounds(
@@ -35,15 +42,16 @@ def ensure_backgrounds(
     writer: BackgroundWriter,
     per_concept: int,
     run_id: str = "",
+    guard_of: GuardOf = unguarded,
 ) -> dict[str, list[str]]:
     """Backgrounds of every concept by name, asking the writer only for those no generation of the bucket has.
 
     A concept that a model was asked for in vain has an empty list. Raises StoreError where a dictionary knows none
-    for a concept, ApiError where a server cannot be made to answer.
+    for a concept, ApiError where a server cannot be made to answer, and what a guard raises at a limit.
     """
     if not isinstance(writer, ListWriter):
         subjects = {concept.name: (concept.display_text, concept.source) for concept in concepts}
-        return _ensure(store, unit, subjects, writer, per_concept, run_id)
+        return _ensure(store, unit, subjects, writer, per_concept, run_id, guard_of(unit))
     own: dict[str, tuple[str, str]] = {}
     shared: dict[str, str] = {}
     for concept in concepts:
@@ -52,9 +60,9 @@ def ensure_backgrounds(
             own[concept.name] = (concept.display_text, concept.source)
         else:
             shared[concept.source] = about
-    lists = _ensure(store, unit, own, writer, per_concept, run_id)
+    lists = _ensure(store, unit, own, writer, per_concept, run_id, guard_of(unit))
     of_source = {
-        source: _ensure_shared(store, source, about, writer, per_concept, run_id)
+        source: _ensure_shared(store, source, about, writer, per_concept, run_id, guard_of)
         for source, about in shared.items()
     }
     return {c.name: of_source[c.source] if c.source in of_source else lists[c.name] for c in concepts}
@@ -76,20 +84,29 @@ def shared_unit(store: Store, source: str, fingerprint: str) -> Unit:
 
 
 def _ensure_shared(
-    store: Store, source: str, about: str, writer: BackgroundWriter, per_concept: int, run_id: str
+    store: Store,
+    source: str,
+    about: str,
+    writer: BackgroundWriter,
+    per_concept: int,
+    run_id: str,
+    guard_of: GuardOf,
 ) -> list[str]:
-    """The list of a source. Where another bucket's run buys it at this moment, theirs is waited for."""
-    unit = shared_unit(store, source, writer.provenance.fingerprint)
-    try:
-        return _ensure(store, unit, {source: (about, source)}, writer, per_concept, run_id)[source]
-    except FencedError:
-        give_up_at = time.monotonic() + SHARED_WAIT_SECONDS
-        while time.monotonic() < give_up_at:
-            time.sleep(_POLL_SECONDS)
-            known = _known(store, unit, writer.provenance.fingerprint)
-            if source in known:
-                return known[source]
-        raise
+    """The list of a source. One run buys it while those of other buckets wait; they read it then."""
+    fingerprint = writer.provenance.fingerprint
+    known = _known(store, shared_unit(store, source, fingerprint), fingerprint)
+    if source in known:
+        return known[source]
+    with held_claim(store.blobs, f"{STAGE}/{source}") as check_claim:
+        unit = shared_unit(store, source, fingerprint)
+        guard = guard_of(unit)
+
+        def before_batch(num_units: int) -> None:
+            check_claim()
+            guard(num_units)
+
+        subjects = {source: (about, source)}
+        return _ensure(store, unit, subjects, writer, per_concept, run_id, before_batch)[source]
 
 
 def _ensure(
@@ -99,6 +116,7 @@ def _ensure(
     writer: BackgroundWriter,
     per_concept: int,
     run_id: str,
+    before_batch: BeforeBatch,
 ) -> dict[str, list[str]]:
     """Lists by name of each (display text, source), bought or read."""
     fingerprint = writer.provenance.fingerprint
@@ -111,8 +129,9 @@ def _ensure(
         missing = [name for name in subjects if name not in known]
         per_commit = writer.concepts_per_commit if isinstance(writer, ListWriter) else CONCEPTS_PER_COMMIT
         for start in range(0, len(missing), per_commit):
-            started = time.monotonic()
             chunk = missing[start : start + per_commit]
+            before_batch(len(chunk))
+            started = time.monotonic()
             written = _write(buying, {name: subjects[name] for name in chunk}, per_concept)
             rows = _rows(unit, stage.cursor, written, writer)
             spent = purchases.ledger_rows(

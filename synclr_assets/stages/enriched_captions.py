@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from synclr_assets.stages.backgrounds import ensure_backgrounds
+from synclr_assets.stages.backgrounds import GuardOf, ensure_backgrounds, unguarded
 from synclr_assets.stages.captions import (
     NEAR_DUPLICATE_SIMILARITY,
     duplicate_index,
@@ -81,11 +81,12 @@ def write_enriched_captions(
     run_id: str = "",
     on_progress: OnProgress = silent,
     before_batch: BeforeBatch = unlimited,
+    lists_guard: GuardOf = unguarded,
 ) -> StageCounts:
     """Complete and commit what is missing of the unit's final corpus; a complete unit is left as it is.
 
-    Raises SettingsChangedError, FencedError, NotReadyError, StoreError, and what the generators and `before_batch`
-    raise.
+    Raises SettingsChangedError, FencedError, NotReadyError, StoreError, and what the generators, `before_batch` and
+    `lists_guard` raise; the latter stands before backgrounds are bought.
     """
     tables = store.tables
     fingerprint = settings_of(captioner, enricher, prompts, settings)
@@ -98,7 +99,7 @@ def write_enriched_captions(
         if not isinstance(enricher, CaptionRewriter):
             needing = [one for one in plan.concepts if one.num_captions and one.shares.get("c_bg", 0.0) > 0]
             backgrounds = ensure_backgrounds(
-                store, unit, needing, enricher, settings.backgrounds_per_concept, run_id
+                store, unit, needing, enricher, settings.backgrounds_per_concept, run_id, lists_guard
             )
         writer = StageWriter.open(
             tables, STAGE, unit, sides=("quarantine", "plain_captions", "ledger"), run_id=run_id

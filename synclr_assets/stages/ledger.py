@@ -49,6 +49,7 @@ def ledger_row(
     generator: str,
     completions: Sequence[Completion] = (),
     requests: int | None = None,
+    requests_in_doubt: int = 0,
     wall_seconds: float,
     gpu_seconds: float = 0.0,
     size_bytes: int = 0,
@@ -81,6 +82,7 @@ def ledger_row(
                 "size_bytes": size_bytes,
                 "usd": usd + prices.usd(prompt_tokens, completion_tokens, gpu_seconds),
                 "run_id": run_id or None,
+                "requests_in_doubt": requests_in_doubt,
                 "at": datetime.now(UTC),
             }
         ],

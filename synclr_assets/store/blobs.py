@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import obstore
+from obstore.exceptions import AlreadyExistsError
 from obstore.store import ObjectStore, from_url
 
 from synclr_assets.store.location import Location, checked_key
@@ -51,6 +52,25 @@ class Blobs:
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(partial, target)
+
+    def create_bytes(self, key: str, data: bytes) -> bool:
+        """Put small content at a key that nobody has taken; False where it is taken. Of several at once, one wins."""
+        if not self.location.is_local:
+            try:
+                obstore.put(self._remote(), checked_key(key), data, mode="create")
+            except AlreadyExistsError:
+                return False
+            return True
+        target = self.location.local_path(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with target.open("xb") as handle:
+                handle.write(data)
+                handle.flush()
+                os.fsync(handle.fileno())
+        except FileExistsError:
+            return False
+        return True
 
     def keys(self, prefix: str) -> list[str]:
         """Keys of all whole files below a folder key, sorted; none where there is no such folder."""

@@ -11,13 +11,15 @@ from typing import Any
 
 from synclr_assets.store.blobs import Blobs
 
+JOURNAL_FOLDER = "journal"
+
 
 class Journal:
     """Entries of one scope of a stage, such as a bucket generation: JSON objects by name."""
 
     def __init__(self, blobs: Blobs, stage: str, scope: str) -> None:
         self._blobs = blobs
-        self._folder = f"journal/{stage}/{scope}"
+        self._folder = f"{JOURNAL_FOLDER}/{stage}/{scope}"
 
     def entries(self) -> dict[str, dict[str, Any]]:
         """All entries by name; an empty journal costs one listing."""

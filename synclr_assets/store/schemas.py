@@ -324,6 +324,11 @@ _SPECS = (
             ("usd", REAL, "Money, where a price is known"),
             ("run_id", STRING, "Run that did it; null in rows older than this column"),
             ("at", TIME, "When it was recorded"),
+            (
+                "requests_in_doubt",
+                LONG,
+                "Tries without a whole answer, which may have been charged beyond usd",
+            ),
         ),
         key=("stage", "bucket", "generation", "position", "generator", "model_id"),
         cursor="position",

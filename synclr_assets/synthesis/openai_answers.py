@@ -50,6 +50,8 @@ class TryAgain:
 
     reason: str
     retry_after_seconds: float | None = None
+    in_doubt: bool = False
+    """Whether no whole answer came: the server may have worked, and charged, for it."""
 
 
 Answer = Delivery | TryAgain | ApiError
@@ -119,7 +121,7 @@ def _delivery(settings: OpenAIServerSettings, text: str, batched: bool) -> Answe
         completion_tokens = int(usage.get("completion_tokens") or 0)
         refused = bool(refusal) or choice.get("finish_reason") == "content_filter"
     except (ValueError, LookupError, TypeError, AttributeError):
-        return TryAgain("answered with a body that is no whole completion")
+        return TryAgain("answered with a body that is no whole completion", in_doubt=True)
     return Delivery(
         text=str(refusal or written or ""),
         refused=refused,

@@ -29,6 +29,8 @@ KEYLESS = "none"
 """Sent to servers that ask for no key; the `openai` client wants one."""
 REQUEST_KEY_HEADER = "X-Client-Request-Id"
 """Header that carries the request key, so that a provider's support can find a request."""
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+"""Header that carries it too: a server that honours it answers the same request again without working again."""
 
 
 @dataclass(frozen=True)
@@ -98,30 +100,41 @@ class OpenAIClient:
     def _deliver_one(
         self, connection: Connection, gate: AdaptiveGate, request: ApiRequest
     ) -> ApiError | None:
-        """Try one request until it is delivered and kept; the error no retry mends, which stops the others."""
-        last: TryAgain | None = None
+        """Deliver and keep one request; the error no retry mends, which stops the others."""
         try:
-            for failures in range(1, self._settings.max_tries + 1):
-                with gate.request() as entered:
-                    answer = connection.send(request)
-                    if isinstance(answer, Delivery):
-                        self._memory.keep(request.key, answer)
-                        gate.succeeded()
-                        return None
-                if isinstance(answer, ApiError):
-                    gate.stop()
-                    return answer
-                last = answer
-                gate.pushed_back(entered, last.retry_after_seconds)
-                if failures < self._settings.max_tries:
-                    own = backoff_seconds(failures, self._settings.max_backoff_seconds)
-                    gate.wait(max(own, last.retry_after_seconds or 0.0))
+            outcome = self._try_one(connection, gate, request)
         except Stopped:
-            return None
+            outcome = None
         except BaseException:
             gate.stop()
             raise
-        gate.stop()
+        if self._memory.recall(request.key) is None:
+            self._memory.withdraw(request.key)
+        if outcome is not None:
+            gate.stop()
+        return outcome
+
+    def _try_one(self, connection: Connection, gate: AdaptiveGate, request: ApiRequest) -> ApiError | None:
+        """Try until a delivery is kept; the error where none is. Raises Stopped."""
+        last: TryAgain | None = None
+        for failures in range(1, self._settings.max_tries + 1):
+            with gate.request() as entered:
+                if last is None:
+                    self._memory.announce(request.key)
+                answer = connection.send(request)
+                if isinstance(answer, Delivery):
+                    self._memory.keep(request.key, answer)
+                    gate.succeeded()
+                    return None
+            if isinstance(answer, ApiError):
+                return answer
+            last = answer
+            if last.in_doubt:
+                self._memory.doubt(request.key)
+            gate.pushed_back(entered, last.retry_after_seconds)
+            if failures < self._settings.max_tries:
+                own = backoff_seconds(failures, self._settings.max_backoff_seconds)
+                gate.wait(max(own, last.retry_after_seconds or 0.0))
         return undelivered(self._settings, "a request", last)
 
 
@@ -155,7 +168,8 @@ class Connection:
 
     def send(self, request: ApiRequest) -> Answer:
         """One try at one request."""
-        client, headers = self.client, {REQUEST_KEY_HEADER: request.key}
+        client = self.client
+        headers = {REQUEST_KEY_HEADER: request.key, IDEMPOTENCY_HEADER: request.key}
         endpoint = client.completions if request.endpoint == "completions" else client.chat.completions
         raw = self.fetch(lambda: endpoint.with_raw_response.create(**request.body, extra_headers=headers))
         return (
@@ -173,9 +187,9 @@ class Connection:
             response = call()
             status, headers, text = response.status_code, response.headers, response.text
         except APITimeoutError:
-            return TryAgain(f"was silent for {self._settings.timeout_seconds:g} s")
+            return TryAgain(f"was silent for {self._settings.timeout_seconds:g} s", in_doubt=True)
         except APIConnectionError:
-            return TryAgain("could not be reached or broke off")
+            return TryAgain("could not be reached or broke off", in_doubt=True)
         except APIStatusError as error:
             status, headers, text = error.status_code, error.response.headers, error.response.text
         return RawAnswer(status, dict(headers), redacted(text, self._key))

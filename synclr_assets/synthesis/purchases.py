@@ -35,6 +35,15 @@ class DeliveryMemory(Protocol):
     def recall(self, key: str) -> Delivery | None:
         """The delivery kept under a request key, or None."""
 
+    def announce(self, key: str) -> None:
+        """Make durable that a request is about to be sent: a kill then leaves it in doubt, not unknown."""
+
+    def doubt(self, key: str) -> None:
+        """Count a try without a whole answer, which the server may have charged for."""
+
+    def withdraw(self, key: str) -> None:
+        """The server was heard to decline an announced request, or none of its tries is under way."""
+
     def keep(self, key: str, delivery: Delivery) -> None:
         """Make a delivery durable; returns when it is. Called from several threads."""
 
@@ -57,6 +66,15 @@ class TransientMemory:
 
     def recall(self, key: str) -> Delivery | None:
         return self._deliveries.get(key)
+
+    def announce(self, key: str) -> None:
+        return
+
+    def doubt(self, key: str) -> None:
+        return
+
+    def withdraw(self, key: str) -> None:
+        return
 
     def keep(self, key: str, delivery: Delivery) -> None:
         self._deliveries[key] = delivery

@@ -1,7 +1,9 @@
 """A small concept bank, a store in a temporary folder, and the dataset stages run over them."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from synclr_assets.stages.captions import CaptionSettings, write_captions
 from synclr_assets.stages.concepts import write_concepts
 from synclr_assets.stages.enriched_captions import EnrichmentSettings, write_enriched_captions
 from synclr_assets.stages.images import ImageSettings, write_images
+from synclr_assets.stages.progress import BeforeBatch, unlimited
 from synclr_assets.stages.shards import ShardSettings, write_shards
 from synclr_assets.store.schemas import TABLES, WALL_CLOCK_COLUMNS
 from synclr_assets.store.store import Store
@@ -28,6 +31,11 @@ TINY_BANK = {
 SMALL_COMMITS = {"captions": 7, "images": 5, "shard": 6}
 
 
+def unguarded(stage: str, unit: Unit) -> BeforeBatch:
+    """Limits nothing."""
+    return unlimited
+
+
 @dataclass(frozen=True)
 class Stages:
     """The dataset stages over one bank and store, with the rehearsal generators."""
@@ -36,26 +44,35 @@ class Stages:
     store: Store
     commits: dict[str, int] = field(default_factory=lambda: SMALL_COMMITS)
 
-    def run(self, stage: str, unit: Unit) -> None:
+    def run(self, stage: str, unit: Unit, guard_of: Callable[[str, Unit], BeforeBatch] = unguarded) -> None:
         """One stage of one unit."""
         captioner_settings = CaptionerSettings()
         captioner, prompts = make_captioner(captioner_settings), captioner_settings.prompts()
         per_commit = self.commits["captions"]
+        guard = guard_of(stage, unit)
         if stage == "concepts":
             write_concepts(self.store, self.bank.buckets[unit.bucket], unit.generation)
         elif stage == "captions":
-            write_captions(
-                self.store, unit, captioner, prompts, CaptionSettings(captions_per_commit=per_commit)
-            )
+            options = CaptionSettings(captions_per_commit=per_commit)
+            write_captions(self.store, unit, captioner, prompts, options, before_batch=guard)
         elif stage == "enriched_captions":
-            writer = make_background_writer(BackgroundSettings())
-            settings = EnrichmentSettings(captions_per_commit=per_commit)
-            write_enriched_captions(self.store, unit, captioner, writer, prompts, settings)
+            write_enriched_captions(
+                self.store,
+                unit,
+                captioner,
+                make_background_writer(BackgroundSettings()),
+                prompts,
+                EnrichmentSettings(captions_per_commit=per_commit),
+                before_batch=guard,
+                lists_guard=partial(guard_of, "backgrounds"),
+            )
         elif stage == "images":
             sampler = make_image_sampler(ImageSamplerSettings(size_px=32))
-            write_images(self.store, unit, sampler, ImageSettings(captions_per_commit=self.commits["images"]))
+            settings = ImageSettings(captions_per_commit=self.commits["images"])
+            write_images(self.store, unit, sampler, settings, before_window=guard)
         else:
-            write_shards(self.store, unit, ShardSettings(captions_per_shard=self.commits["shard"]))
+            shards = ShardSettings(captions_per_shard=self.commits["shard"])
+            write_shards(self.store, unit, shards, before_batch=guard)
 
     def run_all(self, unit: Unit) -> None:
         """Concepts to shards."""

@@ -12,8 +12,7 @@ from synclr_assets.concept_bank.bucket_file import MAX_CONCEPT_CHARS, MAX_NUM_CA
 from synclr_assets.concept_bank.init.plan import PlannedBank
 from synclr_assets.concept_bank.names import MAX_NAME_CHARS, check_name, suggest_slug
 from synclr_assets.concept_bank.problems import Problem, RefusedError, quote
-from synclr_assets.concept_bank.sources.distinct_texts import sameness
-from synclr_assets.concept_bank.values import text_of
+from synclr_assets.concept_bank.values import sameness, text_of
 
 CAPTIONS_PER_NAME = 100
 """Captions of one generation for each name, when no total is given."""

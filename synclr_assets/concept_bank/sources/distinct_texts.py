@@ -4,10 +4,11 @@ Works on lemmas and definitions alone; a text is a function of the whole set of 
 """
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+
+from synclr_assets.concept_bank.values import sameness
 
 MAX_GLOSS_WORDS = 8
 """Words of a definition that may stand in parentheses, while that tells synsets apart."""
@@ -76,11 +77,6 @@ def distinct_texts(synsets: Sequence[Synset], given: Mapping[str, str]) -> list[
     texts = [plain[synset.wnid] for synset in synsets]
     assert len({sameness(text) for text in texts}) == len(texts), "two synsets got one display text"
     return texts
-
-
-def sameness(text: str) -> str:
-    """What two texts share that differ only in case or in compatible forms of their letters."""
-    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def _candidates(synset: Synset, owners: Mapping[str, int]) -> Iterator[str]:

@@ -2,7 +2,9 @@
 
 import dagster as dg
 
+from synclr_assets.cost.budget import Costs
 from synclr_assets.cost.guard import BudgetGuard
+from synclr_assets.cost.summary import ledger_metadata
 from synclr_assets.defs.generations import GenerationConfig, data_version
 from synclr_assets.defs.observations import caption_metadata, caption_sample, progress_log
 from synclr_assets.defs.resources import (
@@ -16,6 +18,9 @@ from synclr_assets.partitions import BankPartitions
 from synclr_assets.report.previews import count_table
 from synclr_assets.stages.concepts import resolve_unit
 from synclr_assets.stages.enriched_captions import settings_of, write_enriched_captions
+from synclr_assets.stages.progress import BeforeBatch
+from synclr_assets.store.transactions import Unit
+from synclr_assets.synthesis.purchases import ListWriter
 
 
 def enriched_captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
@@ -73,6 +78,19 @@ def enriched_captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
         guard = BudgetGuard(
             opened.tables, unit, "enriched_captions", context.run.run_id, dataset.budget(), model
         )
+
+        def lists_guard(of: Unit) -> BeforeBatch:
+            known = None if isinstance(writer, ListWriter) else Costs(requests=1)
+            return BudgetGuard(
+                opened.tables,
+                of,
+                "backgrounds",
+                context.run.run_id,
+                dataset.budget(),
+                writer.provenance.model,
+                known,
+            ).before
+
         counts = write_enriched_captions(
             opened,
             unit,
@@ -83,6 +101,7 @@ def enriched_captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
             run_id=context.run.run_id,
             on_progress=progress_log(context, "enriched captions"),
             before_batch=guard.before,
+            lists_guard=lists_guard,
         )
         by_template = opened.tables.read(
             "enriched_captions", partitions=unit.partitions, columns=["template"]
@@ -91,6 +110,10 @@ def enriched_captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             metadata={
                 **caption_metadata(opened, counts, generator.provenance, "enriched_captions"),
+                **{
+                    f"backgrounds: {name}": amount
+                    for name, amount in ledger_metadata(opened, unit, "backgrounds").items()
+                },
                 "backgrounds from": f"{writer.provenance.model} ({writer.origin})",
                 "templates": dg.MarkdownMetadataValue(count_table(shares)),
                 "sample": caption_sample(opened, unit, "enriched_captions"),

@@ -4,6 +4,7 @@ import dagster as dg
 import pyarrow.compute as pc
 
 from synclr_assets.cost.guard import BudgetGuard
+from synclr_assets.cost.summary import ledger_metadata
 from synclr_assets.defs.generations import GenerationConfig, data_version
 from synclr_assets.defs.observations import image_sheet, progress_log, provenance_text
 from synclr_assets.defs.resources import DatasetResource, ImageSamplerResource, StoreResource
@@ -95,6 +96,7 @@ def images_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
                 if seconds
                 else 0.0,
                 "generator": provenance_text(sampler.provenance),
+                **ledger_metadata(opened, unit, "images"),
                 "contact sheet": image_sheet(opened, unit),
                 "dagster/row_count": facts.num_rows,
             },

@@ -2,7 +2,9 @@
 
 import dagster as dg
 
+from synclr_assets.cost.budget import Costs
 from synclr_assets.cost.guard import BudgetGuard
+from synclr_assets.cost.summary import ledger_metadata
 from synclr_assets.defs.generations import GenerationConfig, data_version
 from synclr_assets.defs.observations import progress_log
 from synclr_assets.defs.resources import DatasetResource, StoreResource
@@ -10,7 +12,7 @@ from synclr_assets.defs.verdicts import shard_files
 from synclr_assets.partitions import BankPartitions
 from synclr_assets.report.previews import markdown_table
 from synclr_assets.stages.concepts import resolve_unit
-from synclr_assets.stages.shards import PACKER, write_shards
+from synclr_assets.stages.shards import write_shards
 
 SHOWN_SHARDS = 20
 
@@ -52,7 +54,9 @@ def syncaps_shards_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         opened = store.open()
         unit = resolve_unit(opened.tables, context.partition_key, config.generation)
-        guard = BudgetGuard(opened.tables, unit, "shards", context.run.run_id, dataset.budget(), PACKER)
+        guard = BudgetGuard(
+            opened.tables, unit, "shards", context.run.run_id, dataset.budget(), known=Costs()
+        )
         counts = write_shards(
             opened,
             unit,
@@ -76,6 +80,7 @@ def syncaps_shards_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
                 "files": dg.MarkdownMetadataValue(
                     markdown_table(("key", "captions", "images", "bytes", "sha256"), listed)
                 ),
+                **ledger_metadata(opened, unit, "shards"),
                 "dagster/row_count": counts.num_captions,
             },
             data_version=data_version("syncaps_shards", unit, *[row["sha256"] for row in rows]),

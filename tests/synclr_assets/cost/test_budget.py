@@ -1,6 +1,8 @@
 """A budget stops a stage before a limit, says so in one sentence, and costs no row when it is raised."""
 
 import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -20,20 +22,17 @@ from synclr_assets.cost.budget import (
 from synclr_assets.cost.guard import BudgetGuard, LedgerTotals
 from synclr_assets.cost.settings_files import SettingsFileError
 from synclr_assets.cost.summary import Spent, spent_by
-from synclr_assets.stages.captions import CaptionSettings, write_captions
-from synclr_assets.stages.images import ImageSettings, write_images
+from synclr_assets.stages import backgrounds
 from synclr_assets.stages.ledger import Prices, ledger_row
+from synclr_assets.stages.progress import BeforeBatch
 from synclr_assets.store.schemas import TABLES
 from synclr_assets.store.store import Store
 from synclr_assets.store.tables import rows_of
 from synclr_assets.store.transactions import StageWriter, Unit, stage_cursor
-from synclr_assets.synthesis.captioners import CaptionerSettings, make_captioner
-from synclr_assets.synthesis.image_samplers import ImageSamplerSettings, make_image_sampler
 from synclr_assets.synthesis.protocols import Completion
-from tests.synclr_assets.conftest import Stages, content_of
+from tests.synclr_assets.conftest import DATASET_STAGES, Stages, content_of
 
 FRUIT = Unit("fruit", 0)
-NUM_CAPTIONS = 23
 PRICES = Prices(usd_per_million_prompt_tokens=1e6)  # one dollar a token read
 FREE = Expected(usd=0, tokens=0, gpu_seconds=0, requests=0)
 
@@ -175,80 +174,67 @@ def test_with_even_batches_spending_never_passes_the_limit(sizes: list[int], pri
         assert spent_by(store.tables).get((), Spent()).usd == end * price <= limit
 
 
-@pytest.mark.parametrize("limit", [0, 7, 14, 20])
-def test_captions_continue_after_raising_to_the_rows_of_an_undisturbed_run(
-    bank: ConceptBank, tmp_path: Path, limit: int
+@dataclass(frozen=True)
+class Stop:
+    """A limit that stops a stage, after how many cursor values at the latest, and its name."""
+
+    stage: str
+    budget: Budget
+    at_most: int
+    names: str
+
+
+def stop_at(stage: str, at_most: int, **limit: float) -> Stop:
+    """By a limit of the stage itself."""
+    budget = Budget(stages={stage: Limits.model_validate(limit)})
+    return Stop(stage, budget, at_most, rf"stages\.{stage}\.{next(iter(limit))}")
+
+
+STOPS = [
+    stop_at("captions", 0, captions=0),
+    stop_at("captions", 14, captions=20),
+    stop_at("backgrounds", 0, requests=1),
+    stop_at("backgrounds", 2, requests=2),
+    stop_at("enriched_captions", 7, captions=9),
+    stop_at("images", 0, captions=0),
+    stop_at("images", 9, captions=9),
+    Stop("shards", Budget(each_bucket=Limits(requests=1)), 0, r"each_bucket\.requests"),
+]
+KNOWN = {"backgrounds": Costs(requests=1), "shards": Costs()}
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=lambda stop: f"{stop.stage}-{stop.at_most}")
+def test_every_stage_continues_after_raising_to_the_rows_of_an_undisturbed_run(
+    bank: ConceptBank, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: Stop
 ) -> None:
+    monkeypatch.setattr(backgrounds, "CONCEPTS_PER_COMMIT", 2)
     stopped, undisturbed = Stages(bank, Store(tmp_path / "a")), Stages(bank, Store(tmp_path / "b"))
+    runs_in = "enriched_captions" if stop.stage == "backgrounds" else stop.stage
+    place = DATASET_STAGES.index(runs_in)
     for stages in (stopped, undisturbed):
-        stages.run("concepts", FRUIT)
-    with pytest.raises(BudgetExceededError, match=r"raise buckets\.fruit\.captions"):
-        run_captions(stopped, Budget(buckets={"fruit": Limits(captions=limit)}))
-    assert stage_cursor(stopped.store.tables, "captions", FRUIT) == limit // 7 * 7
-    run_captions(stopped, Budget(buckets={"fruit": Limits(captions=NUM_CAPTIONS)}))
-    undisturbed.run("captions", FRUIT)
+        for stage in DATASET_STAGES[:place]:
+            stages.run(stage, FRUIT)
+    with pytest.raises(BudgetExceededError, match=f"^{stop.stage} of fruit .*raise {stop.names} in"):
+        stopped.run(runs_in, FRUIT, guards(stopped.store, stop.budget))
+    done = stage_cursor(stopped.store.tables, stop.stage, FRUIT)
+    assert done <= stop.at_most
+    assert done == stop.at_most or stop.stage == "images"
+    stopped.run(runs_in, FRUIT, guards(stopped.store, Budget()))
+    undisturbed.run(runs_in, FRUIT)
     for stages in (stopped, undisturbed):
-        for stage in ("enriched_captions", "images", "shards"):
+        for stage in DATASET_STAGES[place + 1 :]:
             stages.run(stage, FRUIT)
     assert content_of(stopped.store) == content_of(undisturbed.store)
     assert ledger_of(stopped.store) == ledger_of(undisturbed.store)
 
 
-@pytest.mark.parametrize("limit", [0, 9, 20])
-def test_images_continue_after_raising_to_the_rows_of_an_undisturbed_run(
-    bank: ConceptBank, tmp_path: Path, limit: int
-) -> None:
-    stopped, undisturbed = Stages(bank, Store(tmp_path / "a")), Stages(bank, Store(tmp_path / "b"))
-    for stages in (stopped, undisturbed):
-        for stage in ("concepts", "captions", "enriched_captions"):
-            stages.run(stage, FRUIT)
-    with pytest.raises(BudgetExceededError, match=r"raise stages\.images\.captions"):
-        run_images(stopped, Budget(stages={"images": Limits(captions=limit)}))
-    assert stage_cursor(stopped.store.tables, "images", FRUIT) <= limit
-    run_images(stopped, Budget())
-    undisturbed.run("images", FRUIT)
-    for stages in (stopped, undisturbed):
-        stages.run("shards", FRUIT)
-    assert content_of(stopped.store) == content_of(undisturbed.store)
+def guards(store: Store, budget: Budget) -> Callable[[str, Unit], BeforeBatch]:
+    """The guard of each stage, as the assets wire it for generators that ask nobody."""
 
+    def guard_of_stage(stage: str, unit: Unit) -> BeforeBatch:
+        return BudgetGuard(store.tables, unit, stage, "run", budget, known=KNOWN.get(stage)).before
 
-def run_captions(stages: Stages, budget: Budget) -> None:
-    """The stage with a guard before every batch, through the hook that stages call after a commit."""
-    per_commit = stages.commits["captions"]
-    guard = BudgetGuard(stages.store.tables, FRUIT, "captions", "run", budget)
-    done = stage_cursor(stages.store.tables, "captions", FRUIT)
-    guard.before(min(per_commit, NUM_CAPTIONS - done))
-
-    def before_next(done: int, total: int) -> None:
-        if done < total:
-            guard.before(min(per_commit, total - done))
-
-    settings = CaptionerSettings()
-    write_captions(
-        stages.store,
-        FRUIT,
-        make_captioner(settings),
-        settings.prompts(),
-        CaptionSettings(captions_per_commit=per_commit),
-        on_progress=before_next,
-    )
-
-
-def run_images(stages: Stages, budget: Budget) -> None:
-    """The same for images; a window may be on its way when the hook raises."""
-    per_commit = stages.commits["images"]
-    guard = BudgetGuard(stages.store.tables, FRUIT, "images", "run", budget)
-    done = stage_cursor(stages.store.tables, "images", FRUIT)
-    guard.before(min(per_commit, NUM_CAPTIONS - done))
-
-    def before_next(done: int, total: int) -> None:
-        if done < total:
-            guard.before(min(per_commit, total - done))
-
-    sampler = make_image_sampler(ImageSamplerSettings(size_px=32))
-    write_images(
-        stages.store, FRUIT, sampler, ImageSettings(captions_per_commit=per_commit), on_progress=before_next
-    )
+    return guard_of_stage
 
 
 def ledger_of(store: Store) -> list[dict[str, object]]:

@@ -69,6 +69,7 @@ def test_prices_make_money_of_tokens_and_gpu_time(store: Store) -> None:
         "cost (USD)": pytest.approx(2.0 + 2.0 + 1.0 + 0.5),
         "tokens read": 1_000_000,
         "tokens written": 250_000,
+        "requests in doubt": 0,
         "requests": 2,
         "wall time (s)": 1.0,
         "GPU time (s)": 1000.0,

@@ -85,6 +85,25 @@ def test_from_concepts_to_a_scored_traceable_model(environment: dict[str, str], 
     assert json.loads(result_file.read_text())["weights_sha256"] == model["weights_sha256"]
 
 
+def test_each_asset_shows_what_its_bucket_cost(environment: dict[str, str]) -> None:
+    result = Launcher(environment).make_dataset("letters", None, ignore)
+    ledger = Store(environment["SYNCLR_STORE"]).tables.read("ledger").to_pylist()
+
+    def shown(asset: str, what: str) -> object:
+        (event,) = result.asset_materializations_for_node(asset)
+        return event.metadata[what].value
+
+    def spent(stage: str, column: str) -> int:
+        return sum(row[column] for row in ledger if row["stage"] == stage)
+
+    for asset, stage in (("captions", "captions"), ("enriched_captions", "enriched_captions")):
+        assert shown(asset, "tokens written") == spent(stage, "completion_tokens") > 0
+    assert shown("enriched_captions", "backgrounds: requests") == spent("backgrounds", "requests")
+    assert shown("images", "requests") == spent("images", "requests") >= 160
+    assert shown("images", "requests in doubt") == 0
+    assert shown("syncaps_shards", "cost (USD)") == 0.0
+
+
 def test_a_blocking_check_stops_the_poison_before_the_next_stage(environment: dict[str, str]) -> None:
     launcher = Launcher(environment)
     launcher.make_dataset("weave", None, ignore)

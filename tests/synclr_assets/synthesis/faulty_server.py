@@ -74,6 +74,8 @@ class FaultyServer:
         self.fault_share = fault_share
         self.faults = faults
         self.polls_per_batch = polls_per_batch
+        self.honours_idempotency = False
+        """Whether a request is answered again for nothing under an Idempotency-Key that was delivered."""
         self.list_seconds = 0.0
         """How long a background list takes to be written."""
         self.lock = threading.Lock()
@@ -194,6 +196,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._fail(fault, answer)
         self._reply(answer)
         key = self.headers.get("X-Client-Request-Id") or hashlib.sha256(raw).hexdigest()
+        if self.owner.honours_idempotency and self.owner.delivered[self.headers["Idempotency-Key"]]:
+            return None
         return self.owner.count_delivery(key, answer["usage"])
 
     def _upload(self, raw: bytes) -> dict[str, Any]:

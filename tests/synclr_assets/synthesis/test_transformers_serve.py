@@ -1,13 +1,6 @@
 """The captioner against `transformers serve`, an OpenAI-compatible server nobody here wrote, with a tiny Llama."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,10 +9,10 @@ from synclr_assets.synthesis.openai_captions import make_openai_captioner
 from synclr_assets.synthesis.openai_settings import OpenAICaptionerSettings
 from synclr_assets.synthesis.prompts import load_prompt_set
 from synclr_assets.synthesis.protocols import CaptionRequest
+from tests.synclr_assets.synthesis.serving import serving
 
 pytest.importorskip("fastapi", reason="`transformers serve` needs fastapi and uvicorn")
 pytest.importorskip("uvicorn", reason="`transformers serve` needs fastapi and uvicorn")
-STARTUP_SECONDS = 120
 
 
 @pytest.fixture(scope="module")
@@ -28,35 +21,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]
     from tests.synclr_assets.synthesis.tiny_llama import save_tiny_llama
 
     folder = save_tiny_llama(tmp_path_factory.mktemp("served") / "tiny-llama")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(folder)]
-    log = folder.parent / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"HF_HUB_OFFLINE": "1"},
-        )
-    try:
-        _await_health(f"http://127.0.0.1:{port}/health", process, log)
-        yield f"http://127.0.0.1:{port}/v1", str(folder)
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _await_health(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    give_up_at = time.monotonic() + STARTUP_SECONDS
-    while process.poll() is None and time.monotonic() < give_up_at:
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"the server did not start: {log.read_text()[-2000:]}")
+    with serving(folder) as base_url:
+        yield base_url, str(folder)
 
 
 def settings_of(served: tuple[str, str], **changes: object) -> OpenAICaptionerSettings:

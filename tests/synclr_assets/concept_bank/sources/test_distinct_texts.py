@@ -8,9 +8,9 @@ from synclr_assets.concept_bank.sources.distinct_texts import (
     Synset,
     distinct_texts,
     first_clause,
-    sameness,
     short_gloss,
 )
+from synclr_assets.concept_bank.values import sameness
 
 BIRD = Synset("n02012849", ("crane",), "large long-necked wading bird of marshes and plains")
 MACHINE = Synset("n03126707", ("crane",), "lifts and moves heavy objects; lifting tackle is suspended")
