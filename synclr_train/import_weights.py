@@ -27,6 +27,8 @@ PREFIXES = ("module.", "visual.", "teacher.", "student.", "backbone.", "encoder.
 NOT_OF_THE_ENCODER = ("head.", "fc.", "proj.", "pred.", "dino_head.", "mask_token", "feature_decoder.")
 """Beginnings of names that belong to training or to a classifier and are left out."""
 MOST_NAMED = 3
+FIRST_BYTES = (b"PK", b"\x80")
+"""How a PyTorch file begins: a zip archive, or the pickle of older versions."""
 
 
 def import_checkpoint(file: Path, arch: str, out_dir: Path) -> str:
@@ -48,6 +50,9 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     """Every tensor below the file's first wrapper that holds any. Raises ValueError; never executes the file."""
     if not file.is_file():
         raise ValueError(f"{file} does not exist: give the path of a .pth file")
+    with file.open("rb") as handle:
+        if not handle.read(2).startswith(FIRST_BYTES):
+            raise ValueError(f"{file} is no PyTorch checkpoint: download it again")
     try:
         content: Any = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
