@@ -20,6 +20,10 @@ _COMMANDS = {
         "synclr_assets.commands.licences",
         "Which models data or a model came from, under which terms.",
     ),
+    "export": (
+        "synclr_assets.commands.export",
+        "Write a model to hand on, with its provenance: timm, transformers, model card.",
+    ),
     "report": ("synclr_assets.commands.report", "Write the report page of a model."),
     "doctor": ("synclr_assets.commands.doctor", "What this machine has and what that allows."),
 }

@@ -21,8 +21,13 @@ from synclr_train.evals.segmentation_datasets import Example, SegmentationSet, l
 from synclr_train.evals.segmentation_recipes import SegmentationRecipe
 from synclr_train.evals.segmentation_sheet import NUM_SCENES, Scene, write_overlay_sheet
 from synclr_train.evals.segmentation_tally import HITS, PREDICTED, TRUE, Tally, scores_of_tally
-from synclr_train.evals.segmentation_training import Fitting, digest_of_weights, make_segmenter
-from synclr_train.evals.segmenter import Segmenter, check_fit, slide, tested_size
+from synclr_train.evals.segmentation_training import (
+    CHECKPOINT_EVERY_STEPS,
+    Fitting,
+    digest_of_weights,
+    make_segmenter,
+)
+from synclr_train.evals.segmenter import Segmenter, check_fit, scaled_size, slide
 from synclr_train.evals.subjects import MODEL, RANDOM_WEIGHTS, OnEvent
 from synclr_train.evals.upernet import resize
 from synclr_train.training import computes_bfloat16
@@ -123,7 +128,7 @@ def predict_mask(
 ) -> Int[np.ndarray, "mh mw"]:
     """Classes at the mask's own resolution: scaled image, sliding window, logits upsampled, best class."""
     device = segmenter.mean.device
-    height, width = tested_size(*example.image.shape[:2], recipe)
+    height, width = scaled_size(*example.image.shape[:2], recipe)
     scaled = np.asarray(Image.fromarray(example.image).resize((width, height), Image.Resampling.BILINEAR))
     pixels = torch.from_numpy(scaled.copy()).permute(2, 0, 1)[None].float().to(device) / 255
     bfloat16 = computes_bfloat16(recipe.precision, device)
@@ -176,6 +181,7 @@ def _trained(
         folder,
         identity=f"{protocol.fingerprint} {digest_of_weights(encoder)}",
         uses_bfloat16=computes_bfloat16(recipe.precision, device),
+        checkpoint_every_steps=CHECKPOINT_EVERY_STEPS,
     )
     with torch.random.fork_rng():
         fitting.run(on_event)

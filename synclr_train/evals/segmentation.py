@@ -54,6 +54,7 @@ def run_segmentation(
     *,
     dataset: str = DIGITS_ON_PHOTOS,
     head: str = LINEAR,
+    steps: int | None = None,
     split: Split = "test",
     baselines: Sequence[str] | None = None,
     on_event: OnEvent | None = None,
@@ -62,20 +63,23 @@ def run_segmentation(
 
     `head` is `linear`, fitted to its optimum on frozen features, or the name of a recipe that is trained (see
     `synclr_train.evals.fine_tuned_segmentation`). `baselines` left out are all for `linear`, none for a trained
-    head. Raises ValueError for a user's mistake.
+    head. `steps` replaces a trained head's number of steps. Raises ValueError for a user's mistake.
     """
     if head != LINEAR:
+        recipe = get_segmentation_recipe(head)
         from synclr_train.evals.fine_tuned_segmentation import run_fine_tuned_segmentation
 
         return run_fine_tuned_segmentation(
             encoder_dir,
             out_dir,
             dataset=dataset,
-            recipe=get_segmentation_recipe(head),
+            recipe=recipe if steps is None else recipe.with_steps(steps),
             split=split,
             baselines=baselines or (),
             on_event=on_event,
         )
+    if steps is not None:
+        raise EvaluationError(f"head {LINEAR} is fitted to its optimum and has no steps: leave --steps out")
     if dataset != DIGITS_ON_PHOTOS:
         load_segmentation_set(dataset, split)
         raise EvaluationError(

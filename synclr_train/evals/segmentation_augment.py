@@ -9,7 +9,7 @@ from torchvision.transforms.v2 import functional
 
 from synclr_train.evals.segmentation_datasets import IGNORED, Example
 from synclr_train.evals.segmentation_recipes import SceneAugmentConfig, SegmentationRecipe
-from synclr_train.evals.segmenter import tested_size
+from synclr_train.evals.segmenter import scaled_size
 
 TRIES = 10
 """Crops drawn before one that a single class fills is taken after all."""
@@ -20,7 +20,7 @@ def training_crop(
 ) -> tuple[Float[Tensor, "3 s s"], Int[Tensor, "s s"]]:
     """Image in [0, 1] and mask of `crop_size`; what lies beyond the scene is grey and ignored."""
     side, augment = recipe.crop_size, recipe.augment
-    height, width = tested_size(*example.image.shape[:2], recipe)
+    height, width = scaled_size(*example.image.shape[:2], recipe)
     factor = draws.uniform(*augment.scale_range)
     size = max(1, round(width * factor)), max(1, round(height * factor))
     image = np.asarray(Image.fromarray(example.image).resize(size, Image.Resampling.BILINEAR))

@@ -113,6 +113,10 @@ class SegmentationRecipe(Config):
             raise ValueError(f"warmup_steps must be below steps {self.steps}")
         return self
 
+    def with_steps(self, steps: int) -> "SegmentationRecipe":
+        """This recipe over another number of steps; the warm-up keeps its share."""
+        return self.varied(steps=steps, warmup_steps=min(self.warmup_steps * steps // self.steps, steps - 1))
+
     def varied(self, **changes: object) -> "SegmentationRecipe":
         """This recipe with top-level fields replaced, checked again as a whole."""
         return SegmentationRecipe.model_validate({**self.model_dump(), **changes})

@@ -94,7 +94,7 @@ class Fitting:
     identity: str
     """What makes two trainings the same one; another identity in the folder is refused."""
     uses_bfloat16: bool
-    checkpoint_every_steps: int = CHECKPOINT_EVERY_STEPS
+    checkpoint_every_steps: int
 
     def run(self, on_event: OnEvent | None = None) -> None:
         """Trains to the last step, from the resume point where there is one; leaves the segmenter trained.

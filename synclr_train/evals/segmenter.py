@@ -156,7 +156,7 @@ def slide(
     return (total / counts)[..., :height, :width]
 
 
-def tested_size(height: int, width: int, recipe: SegmentationRecipe) -> tuple[int, int]:
+def scaled_size(height: int, width: int, recipe: SegmentationRecipe) -> tuple[int, int]:
     """Height and width at which an image is tested: shorter side `crop_size`, longer side within its limit."""
     scale = min(recipe.crop_size / min(height, width), recipe.longest_side / max(height, width))
     return max(1, round(height * scale)), max(1, round(width * scale))

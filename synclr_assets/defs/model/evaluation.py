@@ -16,6 +16,8 @@ from synclr_assets.store.errors import NotReadyError
 from synclr_assets.store.store import Store
 
 BASELINES = ("random_weights", "raw_pixels")
+JUDGES = ("random_weights", "most_frequent_class")
+"""Baselines that a model must beat, the hardest first; a trained head may come without random weights."""
 
 
 class EvaluationConfig(dg.Config):
@@ -36,6 +38,8 @@ def run_evaluation(
     pipes: dg.PipesSubprocessClient,
     kind: Literal["linear_probe", "segmentation"],
     dataset: str,
+    head: str | None = None,
+    baselines: tuple[str, ...] = BASELINES,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Score the chosen model of the slice; its row and its recorded scores."""
     model = chosen_model(store, context.partition_key, config.model_id)
@@ -45,8 +49,9 @@ def run_evaluation(
         encoder_dir=str(encoder),
         out_dir=str(encoder / "evals" / kind),
         dataset=dataset,
+        head=head,
         split=config.split,
-        baselines=BASELINES,
+        baselines=baselines,
     )
     evaluate(store, model, task, partial(run_task, context, pipes))
     return model, scores_of(store, model["model_id"], kind)
@@ -71,15 +76,15 @@ def score_result(
     metric: str,
     pictures: dict[str, Any],
 ) -> dg.MaterializeResult:
-    """Score table, headline and the verdict against random weights."""
+    """Score table, headline and the verdict against the baseline: the first of JUDGES that was measured."""
     by_subject = headline(scores, metric)
-    value, chance = by_subject["model"], by_subject["random_weights"]
+    value = by_subject.pop("model")
+    baseline = next(name for name in JUDGES if name in by_subject)
     return dg.MaterializeResult(
         metadata={
             "model": model["model_id"],
             metric: value,
-            f"{metric}, random weights": chance,
-            f"{metric}, raw pixels": by_subject["raw_pixels"],
+            **{f"{metric}, {name.replace('_', ' ')}": score for name, score in sorted(by_subject.items())},
             "protocol": scores[0]["protocol_fingerprint"],
             "scores": dg.MarkdownMetadataValue(score_table(scores)),
             **pictures,
@@ -88,8 +93,8 @@ def score_result(
         check_results=[
             dg.AssetCheckResult(
                 check_name=check_name,
-                passed=value > chance,
-                metadata={"model": value, "random weights": chance},
+                passed=value > by_subject[baseline],
+                metadata={"model": value, baseline.replace("_", " "): by_subject[baseline]},
             )
         ],
     )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from synclr_train.evals import digits_on_photos, segmentation_training
+from synclr_train.evals import digits_on_photos, fine_tuned_segmentation
 from synclr_train.evals.digits_on_photos import SOURCES, Source
 from synclr_train.evals.fine_tuned_segmentation import (
     predict_mask,
@@ -104,8 +104,7 @@ def run_segmentation_events(encoder_dir, tmp_path, losses):
 
 
 def test_a_killed_run_continues_to_the_same_weights_and_scores(encoder_dir, squares, tmp_path, monkeypatch):
-    monkeypatch.setattr(segmentation_training.Fitting, "checkpoint_every_steps", 2)
-    monkeypatch.setattr(segmentation_training, "CHECKPOINT_EVERY_STEPS", 2)
+    monkeypatch.setattr(fine_tuned_segmentation, "CHECKPOINT_EVERY_STEPS", 2)
     recipe = tiny(drop_path_rate=0.3)
 
     class KilledError(Exception):

@@ -15,7 +15,7 @@ from synclr_train.evals.segmentation_recipes import (
     upernet_vit_b16,
     upernet_vit_l14,
 )
-from synclr_train.evals.segmenter import Segmenter, parameter_groups, slide, tested_size, windows
+from synclr_train.evals.segmenter import Segmenter, parameter_groups, scaled_size, slide, windows
 
 
 @pytest.fixture
@@ -155,6 +155,6 @@ def test_windows_cover_every_pixel_and_none_leaves_the_image(length, window, dat
 
 def test_images_are_tested_at_the_shorter_side_unless_they_are_very_long():
     recipe = upernet_vit_b16()
-    assert tested_size(683, 512, recipe) == (683, 512)
-    assert tested_size(256, 512, recipe) == (512, 1024)
-    assert tested_size(100, 1000, recipe) == (205, 2048)
+    assert scaled_size(683, 512, recipe) == (683, 512)
+    assert scaled_size(256, 512, recipe) == (512, 1024)
+    assert scaled_size(100, 1000, recipe) == (205, 2048)
