@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 from PIL import Image
+from torch import nn
 
 from synclr_train.backbone import Encoder, load_encoder, random_encoder_like
 from synclr_train.evals.protocol import Protocol, Split
@@ -116,7 +117,7 @@ def predict(segmenter: Segmenter, data: SegmentationSet, recipe: SegmentationRec
     predictions = Predictions(Tally(len(data.class_names)))
     for number in range(data.num_score):
         example = data.read_score(number)
-        mask = predict_mask(segmenter, example, recipe)
+        mask = predict_mask(segmenter, example, recipe, segmenter.mean.device)
         predictions.tally.add(example.mask, mask)
         if number < NUM_SCENES:
             predictions.shown.append(Scene(example.image, example.mask, mask))
@@ -124,16 +125,15 @@ def predict(segmenter: Segmenter, data: SegmentationSet, recipe: SegmentationRec
 
 
 def predict_mask(
-    segmenter: Segmenter, example: Example, recipe: SegmentationRecipe
+    network: nn.Module, example: Example, recipe: SegmentationRecipe, device: torch.device
 ) -> Int[np.ndarray, "mh mw"]:
     """Classes at the mask's own resolution: scaled image, sliding window, logits upsampled, best class."""
-    device = segmenter.mean.device
     height, width = scaled_size(*example.image.shape[:2], recipe)
     scaled = np.asarray(Image.fromarray(example.image).resize((width, height), Image.Resampling.BILINEAR))
     pixels = torch.from_numpy(scaled.copy()).permute(2, 0, 1)[None].float().to(device) / 255
     bfloat16 = computes_bfloat16(recipe.precision, device)
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
-        logits = slide(segmenter, pixels, recipe.crop_size, recipe.stride)
+        logits = slide(network, pixels, recipe.crop_size, recipe.stride)
     return upsampled_classes(logits, example.mask.shape).cpu().numpy()
 
 

@@ -60,6 +60,9 @@ def _square(image: UInt8[np.ndarray, "h w 3"]) -> np.ndarray:
     return np.asarray(resized).transpose(2, 0, 1) / 255
 
 
-def _visible(mask: Int[np.ndarray, "h w"], class_names: Sequence[str]) -> Int[np.ndarray, "h w"]:
+def _visible(mask: Int[np.ndarray, "h w"], class_names: Sequence[str]) -> Int[np.ndarray, "s s"]:
+    """The mask at a cell's size, with what gets no colour as UNCOLOURED."""
     background = class_names.index("background") if "background" in class_names else UNCOLOURED
-    return np.where(mask == background, UNCOLOURED, mask)
+    resized = Image.fromarray(mask.astype(np.uint8)).resize((CELL_SIDE, CELL_SIDE), Image.Resampling.NEAREST)
+    shown = np.asarray(resized).astype(np.int64)
+    return np.where(shown == background, UNCOLOURED, shown)

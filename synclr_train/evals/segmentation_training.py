@@ -126,7 +126,9 @@ class Fitting:
                 seconds = time.perf_counter() - started
                 speed = (done - logged) * self.recipe.batch_size / seconds
                 rate = learning_rate_at(step, self.recipe)
-                rows.append({"step": done, "loss": loss, "learning_rate": rate, "crops_per_second": speed})
+                rows.append(
+                    {"step": float(done), "loss": loss, "learning_rate": rate, "crops_per_second": speed}
+                )
                 loss_sum, started, logged = torch.zeros((), device=device), time.perf_counter(), done
                 if is_due:
                     self._save(done, optimiser, rows)
