@@ -81,7 +81,14 @@ def few_scenes(monkeypatch):
 
 
 def test_a_tiny_upernet_learns_and_scores_at_the_masks_resolution(encoder_dir, squares, tmp_path):
-    recipe = tiny(steps=60, warmup_steps=5, learning_rate=1e-2, augment=PLAIN)
+    recipe = tiny(
+        steps=150,
+        warmup_steps=5,
+        learning_rate=1e-2,
+        layer_decay=1.0,
+        augment=PLAIN,
+        head=HEAD.model_copy(update={"channels": 16, "dropout": 0.0}),
+    )
     out = tmp_path / "out"
     scores = run_fine_tuned_segmentation(
         encoder_dir, out, dataset=f"folder:{squares}", recipe=recipe, split="validation"
@@ -92,7 +99,7 @@ def test_a_tiny_upernet_learns_and_scores_at_the_masks_resolution(encoder_dir, s
     assert scores == read_scores(out)
     details = json.loads((out / "scores.json").read_text())
     assert np.sum(details["confusion"]["model"]) == 4 * 80 * 96
-    assert details["protocol"]["recipe"]["steps"] == 60
+    assert details["protocol"]["recipe"]["steps"] == 150
     with np.load(out / "counts.npz", allow_pickle=False) as counts:
         assert counts["model"].shape == (4, 3, 3)
     with Image.open(out / "segmentation.png") as picture:
