@@ -26,6 +26,10 @@ _COMMANDS = {
         "Which concept buckets a score rests on, and new sampling weights proposed.",
     ),
     "verify": ("synclr_assets.commands.verify", "Re-check every checksum, count and reference of a store."),
+    "export": (
+        "synclr_assets.commands.export",
+        "Write a model to hand on, with its provenance: timm, transformers, model card.",
+    ),
     "report": ("synclr_assets.commands.report", "Write the report page of a model."),
     "doctor": ("synclr_assets.commands.doctor", "What this machine has and what that allows."),
 }

@@ -57,7 +57,11 @@ class TrainerSection(_Section):
     probe_dataset: str = "sklearn_digits"
     """Data set of the linear probe: `sklearn_digits` or `folder:/path`."""
     segmentation_dataset: str = "digits_on_photos"
-    """Data set of the segmentation head."""
+    """Data set of the segmentation: `digits_on_photos`, `ade20k:/path`, `voc2012:/path` or `folder:/path`."""
+    segmentation_head: str = "linear"
+    """`linear`, or the name of a head that is trained, such as `upernet_vit_b16` (docs/segmentation.md)."""
+    segmentation_random_weights: bool = False
+    """Whether a trained head is trained from random weights too, as a baseline; it doubles the cost."""
 
 
 class Profile(_Section):

@@ -98,10 +98,13 @@ class Encoder(nn.Module):
     `std` per channel on a 0 to 1 scale.
     """
 
-    def __init__(self, vit: VisionTransformer, description: dict[str, Any]) -> None:
-        """`description` is the `synclr` part of an exported config.json."""
+    def __init__(self, vit: VisionTransformer, config: dict[str, Any]) -> None:
+        """`config` is an exported config.json, with the architecture and a `synclr` part."""
         super().__init__()
         self.vit = vit
+        self.architecture: str = config["architecture"]
+        self.model_args: dict[str, Any] = config["model_args"]
+        description = config["synclr"]
         self.image_size: int = description["image_size"]
         self.patch_size: int = description["patch_size"]
         self.embed_dim: int = description["embed_dim"]
@@ -142,11 +145,20 @@ def load_encoder(folder: Path) -> Encoder:
 
     Raises ValueError when the folder holds no export. The global random state is left as it was.
     """
-    config = _read_config(folder)
+    config = read_config(folder)
     with torch.random.fork_rng(devices=[]):
         vit = _create(config["architecture"], config["model_args"])
     vit.load_state_dict(load_file(folder / WEIGHTS_FILE))
-    return Encoder(vit, config["synclr"])
+    return Encoder(vit, config)
+
+
+def rebuild_vit(encoder: Encoder, *, image_size: int, drop_path_rate: float) -> VisionTransformer:
+    """A ViT of the encoder's architecture with fresh weights, for another input size in pixels.
+
+    Its position embeddings have the new size's grid; those of the encoder must be resampled to fit.
+    """
+    arguments = encoder.model_args | {"img_size": image_size, "drop_path_rate": drop_path_rate}
+    return _create(encoder.architecture, arguments)
 
 
 def random_encoder_like(folder: Path, seed: int) -> Encoder:
@@ -154,11 +166,11 @@ def random_encoder_like(folder: Path, seed: int) -> Encoder:
 
     Raises ValueError when the folder holds no export. The global random state is left as it was.
     """
-    config = _read_config(folder)
+    config = read_config(folder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         vit = _create(config["architecture"], config["model_args"])
-    return Encoder(vit, config["synclr"])
+    return Encoder(vit, config)
 
 
 def _create(architecture: str, arguments: dict[str, Any]) -> VisionTransformer:
@@ -167,7 +179,8 @@ def _create(architecture: str, arguments: dict[str, Any]) -> VisionTransformer:
     return vit
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """The config.json of an exported encoder. Raises ValueError when the folder holds none."""
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
             raise ValueError(

@@ -155,7 +155,7 @@ def recipe(name: str, style: str) -> None:
 
 
 @main.command()
-@click.argument("run_dir", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("source_dir", metavar="FOLDER", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--out",
     "out_dir",
@@ -163,13 +163,46 @@ def recipe(name: str, style: str) -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder to write into.",
 )
-@click.option("--network", type=click.Choice(["student", "teacher"]), help="Default: what the recipe says.")
-def export(run_dir: Path, out_dir: Path, network: Literal["student", "teacher"] | None) -> None:
-    """Write the encoder of a run's last resume point for timm."""
-    try:
-        from synclr_train.export import export_resume_point
+@click.option(
+    "--network",
+    type=click.Choice(["student", "teacher"]),
+    help="Of a run's last resume point; default: what the recipe says.",
+)
+def export(source_dir: Path, out_dir: Path, network: Literal["student", "teacher"] | None) -> None:
+    """Write an encoder to hand on: for timm, for transformers, with a model card.
 
-        sha256 = export_resume_point(run_dir, out_dir, network=network)
+    FOLDER is that of a run, whose last resume point is taken, or one that holds an encoder."""
+    try:
+        from synclr_train.checkpointing import CHECKPOINT_FILE
+        from synclr_train.export import export_resume_point, publish
+
+        is_run = (source_dir / CHECKPOINT_FILE).is_file() or not (source_dir / "config.json").is_file()
+        if network is not None or is_run:
+            export_resume_point(source_dir, out_dir, network=network)
+            source_dir = out_dir
+        refusal = publish(source_dir, out_dir)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{out_dir}: encoder.safetensors and config.json for timm, README.md")
+    click.echo(refusal or f"{out_dir / 'transformers'}: for transformers' AutoModel")
+
+
+@main.command("import")
+@click.argument("file", metavar="FILE.pth", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--arch", required=True, help="vit_s16, vit_b16 or vit_l14.")
+@click.option(
+    "--out",
+    "out_dir",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write the encoder into.",
+)
+def import_command(file: Path, arch: str, out_dir: Path) -> None:
+    """Read a published checkpoint of a plain ViT, such as SynCLR's, without executing it."""
+    try:
+        from synclr_train.import_weights import import_checkpoint
+
+        sha256 = import_checkpoint(file, arch, out_dir)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{out_dir / 'encoder.safetensors'}: sha256 {sha256}")

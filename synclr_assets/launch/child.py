@@ -1,6 +1,7 @@
 """The child process of training and evaluation: the only code that meets both Pipes and torch."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from dagster_pipes import PipesContext, open_dagster_pipes
@@ -51,9 +52,13 @@ def _fit(pipes: PipesContext, task: FitTask) -> None:
 
 def _evaluate(pipes: PipesContext, task: EvalTask) -> None:
     from synclr_train.evals.linear_probe import run_linear_probe
-    from synclr_train.evals.segmentation import run_segmentation
+    from synclr_train.evals.segmentation import LINEAR, run_segmentation
 
-    run = run_linear_probe if task.kind == "linear_probe" else run_segmentation
+    run = (
+        run_linear_probe
+        if task.kind == "linear_probe"
+        else partial(run_segmentation, head=task.head or LINEAR)
+    )
     run(
         Path(task.encoder_dir),
         Path(task.out_dir),

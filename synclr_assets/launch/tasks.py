@@ -31,8 +31,11 @@ class EvalTask(_Task):
     out_dir: str
     """Where scores.json and pictures go."""
     dataset: str
+    head: str | None = None
+    """Of a segmentation: `linear` or the name of a trained head."""
     split: Literal["validation", "test"]
     baselines: tuple[str, ...]
+    """Subjects measured beside the model."""
 
 
 Task = Annotated[FitTask | EvalTask, Field(discriminator="kind")]

@@ -1,6 +1,6 @@
 """`synclr-train probe` and `synclr-train segment`: an exported encoder beside its baselines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -11,6 +11,7 @@ from synclr_train.evals.datasets import DIGITS, FOLDER_PREFIX
 from synclr_train.evals.digits_on_photos import DIGITS_ON_PHOTOS
 from synclr_train.evals.protocol import Split
 from synclr_train.evals.scores import Score, require_comparable
+from synclr_train.evals.segmentation_recipes import SEGMENTATION_RECIPES
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -51,29 +52,72 @@ def probe(encoder_dir: Path, dataset: str, split: Split, out_dir: Path) -> None:
 
 @click.command()
 @click.option("--weights", "encoder_dir", required=True, type=FOLDER, help="Folder with an exported encoder.")
-@click.option("--dataset", default=DIGITS_ON_PHOTOS, show_default=True, help="A data set with masks.")
+@click.option(
+    "--dataset",
+    default=DIGITS_ON_PHOTOS,
+    show_default=True,
+    help=f"{DIGITS_ON_PHOTOS}, ade20k:/path, voc2012:/path, or folder:/path with images and masks.",
+)
+@click.option(
+    "--head",
+    default="linear",
+    show_default=True,
+    help=f"linear (fitted to its optimum, {DIGITS_ON_PHOTOS} alone), or trained: {', '.join(SEGMENTATION_RECIPES)}.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=2),
+    help="Replaces a trained head's number of steps, warm-up in proportion.",
+)
+@click.option(
+    "--random-weights",
+    is_flag=True,
+    help="Train the head from a random encoder too, as a baseline; linear always does.",
+)
 @click.option(
     "--split",
     type=click.Choice(["validation", "test"]),
     default="test",
     show_default=True,
-    help="validation never paints the test part: use it while settings are still being chosen.",
+    help="validation never reads the test part: use it while settings are still being chosen.",
 )
 @click.option(
-    "--out", "out_dir", required=True, type=FOLDER, help="Folder to write scores and pictures into."
+    "--out",
+    "out_dir",
+    required=True,
+    type=FOLDER,
+    help="Folder to write scores and pictures into; a killed training there continues.",
 )
-def segment(encoder_dir: Path, dataset: str, split: Split, out_dir: Path) -> None:
-    """Segmentation by a linear head on frozen patch features, with pictures."""
-    from synclr_train.evals.segmentation import run_segmentation
-
+def segment(
+    encoder_dir: Path,
+    dataset: str,
+    head: str,
+    steps: int | None,
+    random_weights: bool,
+    split: Split,
+    out_dir: Path,
+) -> None:
+    """Segmentation by a linear head on frozen patch features, or by a trained head, with pictures."""
     with Console(stderr=True).status("segmenting") as status:
+
+        def show(event: Mapping[str, object]) -> None:
+            if event["event"] == "trained":
+                status.update(f"step {event['step']} of {event['steps']}, loss {event['loss']:.3f}")
+            else:
+                status.update(f"measured {event['subject']}: {event['metric']}")
+
         try:
+            from synclr_train.evals.segmentation import run_segmentation
+
             scores = run_segmentation(
                 encoder_dir,
                 out_dir,
                 dataset=dataset,
+                head=head,
+                steps=steps,
                 split=split,
-                on_event=lambda event: status.update(f"measured {event['subject']}: {event['metric']}"),
+                baselines=("random_weights",) if random_weights and head != "linear" else None,
+                on_event=show,
             )
         except ValueError as error:
             raise click.ClickException(str(error)) from error

@@ -30,7 +30,8 @@ class Score:
     """One measured value in [0, 1] with its 95 % interval over resampled test images."""
 
     subject: str
-    """Who was measured: `model`, `random_weights` (mean over its seeds) or `raw_pixels`."""
+    """Who was measured: `model`, or a baseline: `random_weights` (mean over its seeds), `raw_pixels`,
+    `most_frequent_class`."""
     dataset: str
     metric: str
     value: float

@@ -36,6 +36,11 @@ def test_fit_then_export(tmp_path, shards, tiny_in_registry):
     exported = run("export", tmp_path / "run", "--out", tmp_path / "out", "--network", "student")
     assert exported.exit_code == 0, exported.output
     assert (tmp_path / "out" / "encoder.safetensors").is_file()
+    again = run("export", tmp_path / "out", "--out", tmp_path / "again")
+    assert again.exit_code == 0, again.output
+    assert "transformers has no class" in again.output
+    for name in ("encoder.safetensors", "config.json", "README.md"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -51,6 +56,8 @@ def test_fit_then_export(tmp_path, shards, tiny_in_registry):
         ),
         (("recipe", "none"), "recipe 'none' does not exist: choose"),
         (("export", "nowhere", "--out", "x"), "nowhere holds no run"),
+        (("import", "nowhere.pth", "--arch", "vit_b16", "--out", "x"), "nowhere.pth does not exist"),
+        (("import", "nowhere.pth", "--arch", "resnet", "--out", "x"), "architecture 'resnet' is unknown"),
     ],
 )
 def test_mistakes_get_one_sentence(arguments, message):
@@ -73,7 +80,7 @@ from click.testing import CliRunner
 from synclr_train.cli import main
 help = CliRunner().invoke(main, ["--help"])
 assert help.exit_code == 0, help.output
-assert all(name in help.output for name in ("fit", "recipe", "export", "probe", "segment")), help.output
+assert all(name in help.output for name in ("fit", "recipe", "export", "import", "probe", "segment")), help.output
 assert CliRunner().invoke(main, ["recipe", "vit_b16"]).exit_code == 0
 """
     subprocess.run([sys.executable, "-c", program], check=True)
