@@ -128,7 +128,7 @@ def predict_mask(
     network: nn.Module, example: Example, recipe: SegmentationRecipe, device: torch.device
 ) -> Int[np.ndarray, "mh mw"]:
     """Classes at the mask's own resolution: scaled image, sliding window, logits upsampled, best class."""
-    height, width = scaled_size(*example.image.shape[:2], recipe)
+    height, width = scaled_size(example.image.shape[0], example.image.shape[1], recipe)
     scaled = np.asarray(Image.fromarray(example.image).resize((width, height), Image.Resampling.BILINEAR))
     pixels = torch.from_numpy(scaled.copy()).permute(2, 0, 1)[None].float().to(device) / 255
     bfloat16 = computes_bfloat16(recipe.precision, device)

@@ -20,7 +20,7 @@ def training_crop(
 ) -> tuple[Float[Tensor, "3 s s"], Int[Tensor, "s s"]]:
     """Image in [0, 1] and mask of `crop_size`; what lies beyond the scene is grey and ignored."""
     side, augment = recipe.crop_size, recipe.augment
-    height, width = scaled_size(*example.image.shape[:2], recipe)
+    height, width = scaled_size(example.image.shape[0], example.image.shape[1], recipe)
     factor = draws.uniform(*augment.scale_range)
     size = max(1, round(width * factor)), max(1, round(height * factor))
     image = np.asarray(Image.fromarray(example.image).resize(size, Image.Resampling.BILINEAR))

@@ -45,7 +45,8 @@ def write_overlay_sheet(
             for image, mask in zip(images, each, strict=True)
         ]
         rows.append(Row(name.replace("_", " "), cells))
-    covered = sum(np.bincount(_visible(mask, class_names).ravel(), minlength=256) for mask in masks["truth"])
+    visible = [_visible(mask, class_names).ravel() for mask in masks["truth"]]
+    covered = np.bincount(np.concatenate(visible), minlength=256)
     labels = [
         int(label) for label in np.argsort(-covered, kind="stable") if covered[label] and label != UNCOLOURED
     ]

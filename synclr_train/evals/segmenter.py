@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from typing import cast
+
 import torch
 from jaxtyping import Float
-from timm.layers import resample_abs_pos_embed
+from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
 from synclr_train.backbone import Encoder, rebuild_vit
@@ -21,6 +23,9 @@ class Segmenter(nn.Module):
     """An encoder and a head. Maps come straight from the blocks, without the encoder's final norm, as in the
     UperNet protocols of BEiT and MAE."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, encoder: Encoder, recipe: SegmentationRecipe, num_classes: int) -> None:
         """Raises EvaluationError where the recipe does not fit the encoder."""
         super().__init__()
@@ -28,6 +33,7 @@ class Segmenter(nn.Module):
         head, width = recipe.head, encoder.embed_dim
         self.blocks, self.depth, self.trains_encoder = head.blocks, encoder.depth, recipe.train_encoder
         self.vit = rebuild_vit(encoder, image_size=recipe.crop_size, drop_path_rate=recipe.drop_path_rate)
+        assert encoder.vit.pos_embed is not None
         positions = resample_abs_pos_embed(
             encoder.vit.pos_embed.detach(),
             new_size=list(self.vit.patch_embed.grid_size),
@@ -76,9 +82,9 @@ class Segmenter(nn.Module):
         maps = self.vit.forward_intermediates(
             (images - self.mean) / self.std, indices=wanted, norm=False, intermediates_only=True
         )
-        by_block = dict(zip(wanted, maps, strict=True))
+        by_block: dict[int, Tensor] = dict(zip(wanted, cast(list[Tensor], maps), strict=True))
         ordered = [by_block[block] for block in self.blocks]
-        return ordered if self.pyramid is None else self.pyramid(ordered)
+        return ordered if self.pyramid is None else list(self.pyramid(ordered))
 
 
 def check_fit(encoder: Encoder, recipe: SegmentationRecipe) -> None:

@@ -117,6 +117,7 @@ def classifier(in_channels: int, num_classes: int, dropout: float) -> nn.Sequent
     """Dropout of whole channels, then a 1x1 convolution with small weights."""
     layer = nn.Conv2d(in_channels, num_classes, 1)
     nn.init.normal_(layer.weight, std=0.01)
+    assert layer.bias is not None
     nn.init.zeros_(layer.bias)
     return nn.Sequential(nn.Dropout2d(dropout), layer)
 
