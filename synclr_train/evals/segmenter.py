@@ -1,9 +1,7 @@
 """The whole segmentation network: a ViT at a new input size, a head on its blocks, and who learns how fast."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
-
-from typing import cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
