@@ -20,8 +20,9 @@ from synclr_assets.defs.jobs import dataset_job, model_job
 from synclr_assets.defs.model.checkpoints import checkpoint_asset
 from synclr_assets.defs.model.linear_probe import linear_probe_asset
 from synclr_assets.defs.model.segmentation import segmentation_asset
+from synclr_assets.defs.placement import Placement
 from synclr_assets.defs.resources import resources_of
-from synclr_assets.environment import store_root
+from synclr_assets.environment import engine_of, store_root
 from synclr_assets.partitions import partitions_of
 from synclr_assets.profiles import chosen_profile
 
@@ -37,26 +38,28 @@ def build_definitions(environment: dict[str, str]) -> dg.Definitions:
     bank = read_bank(concept_folder(environment))
     partitions = partitions_of(bank)
     profile = chosen_profile(environment)
+    engine = engine_of(environment)
+    placement = Placement(profile, engine)
     budgets = environment.get(BUDGETS_VARIABLE) or None
     assets = [
-        concepts_asset(partitions),
-        captions_asset(partitions),
-        enriched_captions_asset(partitions),
-        images_asset(partitions),
-        syncaps_shards_asset(partitions),
-        checkpoint_asset(partitions),
-        linear_probe_asset(partitions),
-        segmentation_asset(partitions),
+        concepts_asset(partitions, placement),
+        captions_asset(partitions, placement),
+        enriched_captions_asset(partitions, placement),
+        images_asset(partitions, placement),
+        syncaps_shards_asset(partitions, placement),
+        checkpoint_asset(partitions, placement),
+        linear_probe_asset(partitions, placement),
+        segmentation_asset(partitions, placement),
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
         referenced = dg.with_source_code_references(assets)
     return dg.Definitions(
         assets=referenced,
-        asset_checks=[bucket_files_check()],
+        asset_checks=[bucket_files_check(placement)],
         jobs=[dataset_job(), model_job()],
         resources=resources_of(profile, store_root(environment), bank.folder, budgets),
-        executor=executor_of(environment),
+        executor=executor_of(engine, environment, uses_gpus=placement.uses_gpus),
         metadata={
             "concept folder": str(bank.folder),
             "buckets": len(bank.buckets),

@@ -10,7 +10,9 @@ STORE = "SYNCLR_STORE"
 PROFILE = "SYNCLR_PROFILE"
 DAGSTER_HOME = "DAGSTER_HOME"
 SETTINGS = "SYNCLR_SETTINGS"
-PROFILES = ("rehearsal", "gpu")
+PROFILES = ("rehearsal", "gpu", "cluster")
+ENGINE = "SYNCLR_ENGINE"
+ENGINES = ("local", "k8s", "ecs", "ray")
 DEFAULT_DAGSTER_HOME = ".synclr/dagster"
 
 
@@ -25,6 +27,18 @@ def profile_of(environment: Mapping[str, str]) -> str:
     if profile not in PROFILES:
         raise StoreError(f"{PROFILE}={profile!r} is no profile: choose one of {', '.join(PROFILES)}.")
     return profile
+
+
+def engine_of(environment: Mapping[str, str]) -> str:
+    """SYNCLR_ENGINE, else `local`, which is this machine. Raises StoreError where profile cluster has no engine."""
+    engine = environment.get(ENGINE) or ENGINES[0]
+    if engine not in ENGINES:
+        raise StoreError(f"{ENGINE}={engine!r} is no engine: choose one of {', '.join(ENGINES)}.")
+    if engine == "local" and profile_of(environment) == "cluster":
+        raise StoreError(
+            f"{PROFILE}=cluster needs an engine: set {ENGINE} to one of {', '.join(ENGINES[1:])}."
+        )
+    return engine
 
 
 def dagster_home(environment: Mapping[str, str]) -> Path:

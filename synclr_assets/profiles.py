@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from synclr_assets.compute import ComputeSection, StepCompute, captioner_gpus, image_gpus
 from synclr_assets.cost.settings_files import read_settings
 from synclr_assets.environment import profile_of, settings_file
 from synclr_assets.stages.captions import NEAR_DUPLICATE_SIMILARITY
@@ -62,6 +63,10 @@ class TrainerSection(_Section):
     """`linear`, or the name of a head that is trained, such as `upernet_vit_b16` (docs/segmentation.md)."""
     segmentation_random_weights: bool = False
     """Whether a trained head is trained from random weights too, as a baseline; it doubles the cost."""
+    gpus: int = Field(default=0, ge=0)
+    """GPUs per machine that a training asks for; 0: one if this machine has any, else its cores."""
+    nodes: int = Field(default=1, gt=0)
+    """Machines of one training; more than one needs engine k8s."""
 
 
 class Profile(_Section):
@@ -76,6 +81,24 @@ class Profile(_Section):
     """What an hour of the GPU that draws costs."""
     dataset: DatasetSection = DatasetSection()
     trainer: TrainerSection = TrainerSection()
+    compute: ComputeSection = ComputeSection()
+    """What each step asks of its machine."""
+
+    def step(self, name: str) -> StepCompute:
+        """What the step asks for, its GPUs resolved: those it is given, else what its generator or trainer needs."""
+        asked = self.compute.of(name)
+        if asked.gpus is not None:
+            return asked
+        return asked.model_copy(update={"gpus": float(self._gpus_needed(name))})
+
+    def _gpus_needed(self, step: str) -> int:
+        if step in ("captions", "enriched_captions"):
+            return captioner_gpus(self.captioner)
+        if step == "images":
+            return image_gpus(self.image_sampler, self.agreement)
+        if step == "checkpoint":
+            return self.trainer.gpus
+        return min(self.trainer.gpus, 1) if step in ("linear_probe", "segmentation") else 0
 
 
 def rehearsal() -> Profile:
@@ -91,11 +114,37 @@ def gpu() -> Profile:
         dataset=DatasetSection(
             captions_per_shard=1000, captions_per_commit=4096, image_captions_per_commit=64
         ),
-        trainer=TrainerSection(recipe="vit_b16"),
+        trainer=TrainerSection(recipe="vit_b16", gpus=1),
     )
 
 
-PROFILES: Mapping[str, Callable[[], Profile]] = {"rehearsal": rehearsal, "gpu": gpu}
+def cluster() -> Profile:
+    """The generators of `gpu` on many machines: sized for one 40 GB GPU per generating step, eight for training."""
+    generating = StepCompute(cpus=7, memory_gib=48, spot=True)
+    scoring = StepCompute(cpus=7, memory_gib=48)
+    return gpu().model_copy(
+        update={
+            "trainer": TrainerSection(recipe="vit_b16", gpus=8),
+            "compute": ComputeSection(
+                steps={
+                    "captions": generating,
+                    "enriched_captions": generating,
+                    "images": generating,
+                    "syncaps_shards": StepCompute(cpus=2, memory_gib=8, spot=True),
+                    "checkpoint": StepCompute(cpus=88, memory_gib=512),
+                    "linear_probe": scoring,
+                    "segmentation": scoring,
+                }
+            ),
+        }
+    )
+
+
+PROFILES: Mapping[str, Callable[[], Profile]] = {
+    "rehearsal": rehearsal,
+    "gpu": gpu,
+    "cluster": cluster,
+}
 
 
 def chosen_profile(environment: Mapping[str, str]) -> Profile:

@@ -6,6 +6,7 @@ Refuses to mix two runs in one folder; a killed run continues when `fit` is call
 import hashlib
 import json
 import logging
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -203,12 +204,17 @@ def computes_bfloat16(precision: Literal["auto", "float32", "bfloat16"], device:
 
 
 def build_trainer(recipe: Recipe, recorder: RunRecorder) -> Trainer:
-    """Lightning's trainer with nothing of its own on disk or screen; `recorder` writes all there is."""
+    """Lightning's trainer with nothing of its own on disk or screen; `recorder` writes all there is.
+
+    Under torchrun over several machines, torchrun says how many there are.
+    """
+    num_nodes = int(os.environ.get("GROUP_WORLD_SIZE", "1"))
     return Trainer(
         accelerator="auto",
         devices=recipe.devices,
+        num_nodes=num_nodes,
         strategy=recipe.strategy,
-        sync_batchnorm=recipe.devices > 1,
+        sync_batchnorm=recipe.devices * num_nodes > 1,
         max_epochs=1,
         callbacks=[recorder],
         use_distributed_sampler=False,

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from synclr_assets.environment import DAGSTER_HOME, dagster_home
-from synclr_assets.launch.instance import prepare_home
 
 
 @click.command("dev")
@@ -17,7 +16,10 @@ from synclr_assets.launch.instance import prepare_home
 )
 def command(port: int, host: str) -> None:
     """Open the Dagster UI on 127.0.0.1."""
-    home = prepare_home(dagster_home(os.environ))
+    home = dagster_home(os.environ)
+    from synclr_assets.launch.instance import open_instance  # loads Dagster, which takes a second
+
+    open_instance(home).dispose()
     environment = {**os.environ, DAGSTER_HOME: str(home)}
     dagster = Path(sys.executable).parent / "dagster"
     click.echo(f"Dagster UI on http://{host}:{port} (instance {home})")

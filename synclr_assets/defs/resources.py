@@ -1,13 +1,18 @@
 """Typed resources, made from a profile. An asset never knows which profile it runs under."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster import get_dagster_logger
 from pydantic import Field
 
+from synclr_assets.compute import captioner_gpus, image_gpus
 from synclr_assets.concept_bank.bank import ConceptBank, read_bank
 from synclr_assets.cost.budget import Budget, read_budget
+from synclr_assets.environment import engine_of
+from synclr_assets.launch.gpu_lease import hold_gpus
 from synclr_assets.profiles import DatasetSection, Profile, TrainerSection
 from synclr_assets.stages.captions import CaptionSettings
 from synclr_assets.stages.enriched_captions import EnrichmentSettings
@@ -99,8 +104,10 @@ class CaptionerResource(dg.ConfigurableResource):
     settings: str = Field(description="Section `captioner` of the profile, as JSON.")
 
     def make(self) -> Captioner:
-        """The captioner."""
-        return make_captioner(CaptionerSettings.model_validate_json(self.settings))
+        """The captioner; where it runs on a GPU of this machine, this process holds one from now on."""
+        settings = CaptionerSettings.model_validate_json(self.settings)
+        _hold_gpus(captioner_gpus(settings))
+        return make_captioner(settings)
 
     def prompts(self) -> PromptSet:
         """The prompt set, which is part of every caption's fingerprint."""
@@ -127,13 +134,19 @@ class ImageSamplerResource(dg.ConfigurableResource):
     price_settings: str = Field(description="Section `image_prices` of the profile, as JSON.")
 
     def make(self) -> ImageSampler:
-        """The sampler."""
-        return make_image_sampler(ImageSamplerSettings.model_validate_json(self.settings))
+        """The sampler; where it or the agreement runs on a GPU of this machine, this process holds one from now on."""
+        settings = ImageSamplerSettings.model_validate_json(self.settings)
+        _hold_gpus(image_gpus(settings, self._agreement))
+        return make_image_sampler(settings)
 
     def agreement(self) -> ImageTextAgreement | None:
-        """The model that must see the caption in the image, if one is given."""
+        """The model that must see the caption in the image, if one is given. Ask for it after `make`."""
+        return make_agreement(self._agreement)
+
+    @property
+    def _agreement(self) -> AgreementSettings | None:
         given = self.agreement_settings
-        return make_agreement(None if given is None else AgreementSettings.model_validate_json(given))
+        return None if given is None else AgreementSettings.model_validate_json(given)
 
     @property
     def prices(self) -> Prices:
@@ -151,10 +164,19 @@ class TrainerResource(dg.ConfigurableResource):
 
     def recipe_for(self, name: str | None, seed: int | None, steps: int | None) -> Recipe:
         """The named recipe, else the profile's, with what the run changes. Raises ValueError for a bad name."""
-        recipe = get_recipe(name or self.section.recipe)
+        section = self.section
+        recipe = get_recipe(name or section.recipe)
+        if section.gpus > 1 or section.nodes > 1:
+            recipe = recipe.varied(devices=max(section.gpus, 1), strategy="ddp")
         if steps is not None:
             recipe = recipe.with_steps(steps)
         return recipe if seed is None else recipe.varied(seed=seed)
+
+
+def _hold_gpus(count: int) -> None:
+    """Lease GPUs of this machine before torch looks for any; a cluster's engine gave the step its own."""
+    if count and engine_of(os.environ) == "local":
+        hold_gpus(count, os.environ, get_dagster_logger().info)
 
 
 SECTIONS = ("captioner", "background_writer", "image_sampler", "image_prices", "dataset", "trainer")

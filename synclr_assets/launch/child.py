@@ -1,10 +1,19 @@
-"""The child process of training and evaluation: the only code that meets both Pipes and torch."""
+"""The child process of training and evaluation: the only code that meets both Pipes and torch.
 
+Under torchrun every rank is such a process; only rank 0 speaks to Dagster.
+"""
+
+import os
 import sys
 from functools import partial
 from pathlib import Path
 
-from dagster_pipes import PipesContext, open_dagster_pipes
+from dagster_pipes import (
+    PipesContext,
+    PipesDefaultContextLoader,
+    PipesEnvVarParamsLoader,
+    open_dagster_pipes,
+)
 
 from synclr_assets.launch.tasks import TASKS, EvalTask, FitTask
 from synclr_train.cores import share_cores
@@ -14,6 +23,8 @@ PROGRESS_LINES = 20
 
 def main() -> int:
     """Do the one task that the parent passed; the trainer's files carry the result."""
+    if int(os.environ.get("RANK", "0")):
+        return _follow()
     with open_dagster_pipes() as pipes:
         task = TASKS.validate_python(pipes.get_extra("task"))
         share_cores()  # before torch is imported
@@ -27,6 +38,22 @@ def main() -> int:
         except (ValueError, NonFiniteLossError) as error:
             pipes.log.error(str(error))
             return 2
+    return 0
+
+
+def _follow() -> int:
+    """Train as one of the ranks after the first. An error is told on stderr, which the step's log keeps."""
+    parameters = PipesEnvVarParamsLoader().load_context_params()
+    with PipesDefaultContextLoader().load_context(parameters) as data:
+        task = TASKS.validate_python((data["extras"] or {})["task"])
+    assert isinstance(task, FitTask)
+    share_cores()
+    from synclr_train.config import Recipe
+    from synclr_train.training import fit
+
+    fit(
+        Recipe.model_validate(task.recipe), [Path(s) for s in task.shards], Path(task.out_dir), seed=task.seed
+    )
     return 0
 
 

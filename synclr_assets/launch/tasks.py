@@ -20,6 +20,10 @@ class FitTask(_Task):
     out_dir: str
     """Where the trainer leaves its files; an earlier, killed run there is continued."""
     seed: int
+    devices: int = 1
+    """Processes on each machine, one per device; more than one are started by torchrun."""
+    nodes: int = 1
+    """Machines."""
 
 
 class EvalTask(_Task):
@@ -36,6 +40,11 @@ class EvalTask(_Task):
     split: Literal["validation", "test"]
     baselines: tuple[str, ...]
     """Subjects measured beside the model."""
+
+    @property
+    def devices(self) -> int:
+        """An evaluation uses one."""
+        return 1
 
 
 Task = Annotated[FitTask | EvalTask, Field(discriminator="kind")]

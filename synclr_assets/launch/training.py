@@ -38,8 +38,8 @@ def plan_training(inputs: TrainingInputs, recipe: Recipe) -> Training:
     return Training(inputs, recipe, model_id_of(inputs, recipe.fingerprint, recipe.seed))
 
 
-def train(store: Store, training: Training, run: RunTask) -> dict[str, Any]:
-    """Train and record the model, or return the recorded one. A killed run is continued."""
+def train(store: Store, training: Training, run: RunTask, *, nodes: int = 1) -> dict[str, Any]:
+    """Train on `nodes` machines and record the model, or return the recorded one. A killed run is continued."""
     known = recorded_model(store, training.model_id)
     if known is not None:
         return known
@@ -53,6 +53,8 @@ def train(store: Store, training: Training, run: RunTask) -> dict[str, Any]:
             shards=tuple(shards),
             out_dir=str(out_dir),
             seed=training.recipe.seed,
+            devices=training.recipe.devices,
+            nodes=nodes,
         )
     )
     result = json.loads((out_dir / "result.json").read_text())
@@ -65,7 +67,9 @@ def train(store: Store, training: Training, run: RunTask) -> dict[str, Any]:
         model_id=training.model_id,
         units=result["steps"],
         wall_seconds=result["seconds"],
-        gpu_seconds=result["seconds"] * training.recipe.devices if "cuda" in result["device"] else 0.0,
+        gpu_seconds=result["seconds"] * training.recipe.devices * nodes
+        if "cuda" in result["device"]
+        else 0.0,
     )
     recorded = recorded_model(store, training.model_id)
     assert recorded is not None

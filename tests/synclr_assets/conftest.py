@@ -1,7 +1,8 @@
-"""A small concept bank, a store in a temporary folder, and the dataset stages run over them."""
+"""A small concept bank, a store in a temporary folder, the dataset stages run over them; an S3 server on a socket."""
 
 import hashlib
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -119,3 +120,45 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def stages(bank: ConceptBank, store: Store) -> Stages:
     return Stages(bank, store)
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """Its URL."""
+    pytest.importorskip("flask", reason="moto's S3 server needs moto[server]")
+    pytest.importorskip("flask_cors", reason="moto's S3 server needs moto[server]")
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_environment(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What clients of the server read, set in this process too."""
+    values = {
+        "AWS_ENDPOINT_URL": s3_endpoint,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return values
+
+
+@pytest.fixture
+def new_s3_bucket(s3_environment: dict[str, str]) -> Callable[[], str]:
+    """Makes an empty S3 bucket of a fresh name."""
+    import boto3
+
+    def make() -> str:
+        name = f"b{uuid.uuid4().hex}"
+        boto3.client("s3").create_bucket(Bucket=name)
+        return name
+
+    return make

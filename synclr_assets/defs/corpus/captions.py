@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 from synclr_assets.cost.guard import BudgetGuard
 from synclr_assets.defs.generations import GenerationConfig, data_version
 from synclr_assets.defs.observations import caption_metadata, caption_sample, progress_log
+from synclr_assets.defs.placement import Placement
 from synclr_assets.defs.resources import CaptionerResource, DatasetResource, StoreResource
 from synclr_assets.defs.verdicts import accounted, mentions_concept, unique_texts
 from synclr_assets.partitions import BankPartitions
@@ -13,7 +14,7 @@ from synclr_assets.stages.captions import settings_of, write_captions
 from synclr_assets.stages.concepts import resolve_unit
 
 
-def captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
+def captions_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsDefinition:
     """The asset, partitioned by bucket."""
 
     @dg.asset(
@@ -47,6 +48,7 @@ def captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
                 description="No two finished captions of the bucket generation have the same text.",
             ),
         ],
+        **placement.of("captions"),
     )
     def captions(
         context: dg.AssetExecutionContext,

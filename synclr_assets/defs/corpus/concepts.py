@@ -3,6 +3,7 @@
 import dagster as dg
 
 from synclr_assets.defs.generations import GenerationConfig, data_version
+from synclr_assets.defs.placement import Placement
 from synclr_assets.defs.resources import ConceptBankResource, StoreResource
 from synclr_assets.partitions import BankPartitions
 from synclr_assets.report.previews import markdown_table
@@ -11,7 +12,7 @@ from synclr_assets.stages.concepts import write_concepts
 SAMPLE_ROWS = 20
 
 
-def concepts_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
+def concepts_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsDefinition:
     """The asset, partitioned by bucket."""
 
     @dg.asset(
@@ -29,6 +30,7 @@ def concepts_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
                 description="The concepts' captions add up to the bucket's budget.",
             )
         ],
+        **placement.of("concepts"),
     )
     def concepts(
         context: dg.AssetExecutionContext,
@@ -72,13 +74,14 @@ def concepts_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
     return concepts
 
 
-def bucket_files_check() -> dg.AssetChecksDefinition:
+def bucket_files_check(placement: Placement) -> dg.AssetChecksDefinition:
     """A check on `concepts` that fails while any file of the bank cannot be used."""
 
     @dg.asset_check(
         asset="concepts",
         name="every_bucket_file_is_usable",
         description="No file in the concept folder was refused; refused ones are listed with their mend.",
+        **placement.of("concepts"),
     )
     def every_bucket_file_is_usable(concept_bank: ConceptBankResource) -> dg.AssetCheckResult:
         bank = concept_bank.read()

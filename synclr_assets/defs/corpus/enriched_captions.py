@@ -7,6 +7,7 @@ from synclr_assets.cost.guard import BudgetGuard
 from synclr_assets.cost.summary import ledger_metadata
 from synclr_assets.defs.generations import GenerationConfig, data_version
 from synclr_assets.defs.observations import caption_metadata, caption_sample, progress_log
+from synclr_assets.defs.placement import Placement
 from synclr_assets.defs.resources import (
     BackgroundWriterResource,
     CaptionerResource,
@@ -23,7 +24,7 @@ from synclr_assets.store.transactions import Unit
 from synclr_assets.synthesis.purchases import ListWriter
 
 
-def enriched_captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
+def enriched_captions_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsDefinition:
     """The asset, partitioned by bucket."""
 
     @dg.asset(
@@ -62,6 +63,7 @@ def enriched_captions_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
                 description="At most 5 % of the bucket's plan was given up.",
             ),
         ],
+        **placement.of("enriched_captions"),
     )
     def enriched_captions(
         context: dg.AssetExecutionContext,

@@ -7,6 +7,7 @@ from synclr_assets.cost.guard import BudgetGuard
 from synclr_assets.cost.summary import ledger_metadata
 from synclr_assets.defs.generations import GenerationConfig, data_version
 from synclr_assets.defs.observations import image_sheet, progress_log, provenance_text
+from synclr_assets.defs.placement import Placement
 from synclr_assets.defs.resources import DatasetResource, ImageSamplerResource, StoreResource
 from synclr_assets.defs.verdicts import accounted, stored_groups
 from synclr_assets.partitions import BankPartitions
@@ -15,7 +16,7 @@ from synclr_assets.stages.concepts import resolve_unit
 from synclr_assets.stages.images import VIEWS_PER_CAPTION, settings_of, write_images
 
 
-def images_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
+def images_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsDefinition:
     """The asset, partitioned by bucket."""
 
     @dg.asset(
@@ -50,6 +51,7 @@ def images_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
                 description="Images of a sample decode, are not blank, and the four views of a caption differ.",
             ),
         ],
+        **placement.of("images"),
     )
     def images(
         context: dg.AssetExecutionContext,

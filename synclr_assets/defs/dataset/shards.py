@@ -7,6 +7,7 @@ from synclr_assets.cost.guard import BudgetGuard
 from synclr_assets.cost.summary import ledger_metadata
 from synclr_assets.defs.generations import GenerationConfig, data_version
 from synclr_assets.defs.observations import progress_log
+from synclr_assets.defs.placement import Placement
 from synclr_assets.defs.resources import DatasetResource, StoreResource
 from synclr_assets.defs.verdicts import shard_files
 from synclr_assets.partitions import BankPartitions
@@ -17,7 +18,7 @@ from synclr_assets.stages.shards import write_shards
 SHOWN_SHARDS = 20
 
 
-def syncaps_shards_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
+def syncaps_shards_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsDefinition:
     """The asset, partitioned by bucket."""
 
     @dg.asset(
@@ -45,6 +46,7 @@ def syncaps_shards_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
                 description="Every sample has four images, a text and a record, and none is missing.",
             ),
         ],
+        **placement.of("syncaps_shards"),
     )
     def syncaps_shards(
         context: dg.AssetExecutionContext,

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from synclr_assets.defs.placement import Placement
 from synclr_assets.defs.resources import ConceptBankResource, StoreResource, TrainerResource
 from synclr_assets.launch.process import run_task
 from synclr_assets.launch.training import fetch_encoder, plan_training, train
@@ -31,7 +32,7 @@ class CheckpointConfig(dg.Config):
     )
 
 
-def checkpoint_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
+def checkpoint_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsDefinition:
     """The asset, partitioned by slice."""
 
     @dg.asset(
@@ -60,6 +61,7 @@ def checkpoint_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
                 description=f"The effective rank of the representations is at least {MIN_EFFECTIVE_RANK:g}.",
             ),
         ],
+        **placement.of("checkpoint"),
     )
     def checkpoint(
         context: dg.AssetExecutionContext,
@@ -77,7 +79,8 @@ def checkpoint_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
             f"model {training.model_id[:12]}: recipe {training.recipe.name}, {len(inputs.shards)} shards, "
             f"{sum(shard.num_captions for shard in inputs.shards)} captions"
         )
-        model = train(opened, training, partial(run_task, context, pipes))
+        run = partial(run_task, context, pipes)
+        model = train(opened, training, run, nodes=trainer.section.nodes)
         folder = fetch_encoder(opened, model)
         chance_loss = json.loads((folder / "result.json").read_text())["chance_loss"]
         curve = loss_curve(folder / "metrics.csv", chance_loss)

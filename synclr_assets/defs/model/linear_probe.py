@@ -3,13 +3,14 @@
 import dagster as dg
 
 from synclr_assets.defs.model.evaluation import EvaluationConfig, run_evaluation, score_result
+from synclr_assets.defs.placement import Placement
 from synclr_assets.defs.resources import StoreResource, TrainerResource
 from synclr_assets.partitions import BankPartitions
 
 METRIC = "linear_probe_accuracy"
 
 
-def linear_probe_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
+def linear_probe_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsDefinition:
     """The asset, partitioned by slice."""
 
     @dg.asset(
@@ -31,6 +32,7 @@ def linear_probe_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
                 description="The linear probe scores higher on the encoder than on random weights.",
             )
         ],
+        **placement.of("linear_probe"),
     )
     def linear_probe(
         context: dg.AssetExecutionContext,

@@ -8,6 +8,7 @@ from synclr_assets.defs.model.evaluation import (
     run_evaluation,
     score_result,
 )
+from synclr_assets.defs.placement import Placement
 from synclr_assets.defs.resources import StoreResource, TrainerResource
 from synclr_assets.partitions import BankPartitions
 
@@ -15,7 +16,7 @@ LINEAR = "linear"
 METRIC = "mean_iou"
 
 
-def segmentation_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
+def segmentation_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsDefinition:
     """The asset, partitioned by slice."""
 
     @dg.asset(
@@ -38,6 +39,7 @@ def segmentation_asset(partitions: BankPartitions) -> dg.AssetsDefinition:
                 "that baseline, than of its most frequent class.",
             )
         ],
+        **placement.of("segmentation"),
     )
     def segmentation(
         context: dg.AssetExecutionContext,
