@@ -54,14 +54,25 @@ class TrainerSection(_Section):
 
     recipe: str = "rehearsal"
     """Name of a recipe of synclr_train."""
-    probe_dataset: str = "sklearn_digits"
-    """Data set of the linear probe: `sklearn_digits` or `folder:/path`."""
+    probe_dataset: str | tuple[str, ...] = "sklearn_digits"
+    """Data set of the linear probe, or a list of them: `sklearn_digits`, `folder:/path` or `flowers:/root`
+    (docs/evaluation.md names all)."""
+    feature_cache: str | None = None
+    """Folder that keeps the probed features of each model and data set; None reads the images every time."""
     segmentation_dataset: str = "digits_on_photos"
     """Data set of the segmentation: `digits_on_photos`, `ade20k:/path`, `voc2012:/path` or `folder:/path`."""
     segmentation_head: str = "linear"
     """`linear`, or the name of a head that is trained, such as `upernet_vit_b16` (docs/segmentation.md)."""
     segmentation_random_weights: bool = False
     """Whether a trained head is trained from random weights too, as a baseline; it doubles the cost."""
+
+    @property
+    def probe_datasets(self) -> tuple[str, ...]:
+        """The probed data sets, the headline first. Raises ValueError for an empty list."""
+        names = (self.probe_dataset,) if isinstance(self.probe_dataset, str) else self.probe_dataset
+        if not names:
+            raise ValueError("trainer.probe_dataset is an empty list: name at least one data set")
+        return names
 
 
 class Profile(_Section):

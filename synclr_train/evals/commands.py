@@ -7,7 +7,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from synclr_train.evals.datasets import DIGITS, FOLDER_PREFIX
+from synclr_train.evals.datasets import DIGITS
 from synclr_train.evals.digits_on_photos import DIGITS_ON_PHOTOS
 from synclr_train.evals.protocol import Split
 from synclr_train.evals.scores import Score, require_comparable
@@ -20,9 +20,11 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 @click.option("--weights", "encoder_dir", required=True, type=FOLDER, help="Folder with an exported encoder.")
 @click.option(
     "--dataset",
-    default=DIGITS,
+    "datasets",
+    multiple=True,
+    default=[DIGITS],
     show_default=True,
-    help=f"{DIGITS}, or {FOLDER_PREFIX}/path with train, val and test.",
+    help=f"{DIGITS}, folder:/path, or NAME:/root such as flowers:/data (docs/evaluation.md); repeatable.",
 )
 @click.option(
     "--split",
@@ -31,8 +33,11 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
     show_default=True,
     help="validation never reads the test part: use it while settings are still being chosen.",
 )
+@click.option("--cache", "cache_dir", type=FOLDER, help="Folder that keeps features for the next run.")
 @click.option("--out", "out_dir", required=True, type=FOLDER, help="Folder to write scores.json into.")
-def probe(encoder_dir: Path, dataset: str, split: Split, out_dir: Path) -> None:
+def probe(
+    encoder_dir: Path, datasets: tuple[str, ...], split: Split, cache_dir: Path | None, out_dir: Path
+) -> None:
     """Linear probe, kNN and few-shot of a frozen encoder on real images."""
     from synclr_train.evals.linear_probe import run_linear_probe
 
@@ -41,9 +46,10 @@ def probe(encoder_dir: Path, dataset: str, split: Split, out_dir: Path) -> None:
             scores = run_linear_probe(
                 encoder_dir,
                 out_dir,
-                dataset=dataset,
+                datasets=datasets,
                 split=split,
-                on_event=lambda event: status.update(f"measured {event['subject']}: {event['metric']}"),
+                cache_dir=cache_dir,
+                on_event=lambda event: status.update(said(event)),
             )
         except ValueError as error:
             raise click.ClickException(str(error)) from error
@@ -124,6 +130,13 @@ def segment(
     print_scores(scores, out_dir)
 
 
+def said(event: Mapping[str, object]) -> str:
+    """One line for an event of an evaluation."""
+    if event["event"] == "feature_cache_damaged":
+        return f"{event['file']} is damaged and is made again"
+    return f"measured {event['subject']} on {event['dataset']}: {event['metric']}"
+
+
 def score_table(scores: Sequence[Score]) -> Table:
     """One row per metric, one column per subject, in per cent with 95 % intervals; a row's best is bold."""
     first = scores[0]
@@ -151,7 +164,8 @@ def score_table(scores: Sequence[Score]) -> Table:
 
 
 def print_scores(scores: Sequence[Score], out_dir: Path) -> None:
-    """Prints the table and where the files are."""
+    """Prints one table per data set, and where the files are."""
     console = Console()
-    console.print(score_table(scores))
+    for dataset in dict.fromkeys(score.dataset for score in scores):
+        console.print(score_table([score for score in scores if score.dataset == dataset]))
     console.print(f"details: {out_dir}", soft_wrap=True, highlight=False, markup=False)

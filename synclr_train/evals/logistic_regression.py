@@ -81,7 +81,9 @@ def fit_logistic(
             residual = logits.sub_(normaliser).exp_().sub_(targets[:, None, :])
             pull = (padded.T @ residual.view(num_rows, -1)).view(num_dims + 1, num_problems, num_classes)
             penalty = 0.5 * (own_ridges[problems] * weights.square()).sum((1, 2))
-            gradient = (pull.permute(1, 0, 2) / num_rows + own_ridges[problems] * weights) * own_scales[problems]
+            gradient = (pull.permute(1, 0, 2) / num_rows + own_ridges[problems] * weights) * own_scales[
+                problems
+            ]
             return fit / num_rows + penalty, gradient.reshape(num_problems, -1)
 
         zeros = features.new_zeros(len(group), (num_dims + 1) * num_classes)

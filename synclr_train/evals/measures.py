@@ -98,6 +98,8 @@ def bootstrap(
     values = np.empty(num_resamples)
     for resample in range(num_resamples):
         images = draws.multinomial(num_images, image_share).astype(np.float64)
-        repeats = draws.multinomial(num_repeats, repeat_share).astype(np.float64) if resample_repeats else ones
+        repeats = (
+            draws.multinomial(num_repeats, repeat_share).astype(np.float64) if resample_repeats else ones
+        )
         values[resample] = score(images, repeats)
     return interval_around(score(np.ones(num_images), ones), values[~np.isnan(values)])

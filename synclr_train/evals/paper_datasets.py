@@ -137,9 +137,7 @@ def _cars(root: Path) -> Found:
 
 
 def _dtd(root: Path) -> Found:
-    parts = [
-        vision.DTD(root, split, partition=1, loader=_same_path) for split in ("train", "val", "test")
-    ]
+    parts = [vision.DTD(root, split, partition=1, loader=_same_path) for split in ("train", "val", "test")]
     return _three_parts(*map(_samples, parts)), parts[0].classes
 
 
@@ -152,9 +150,7 @@ def _pets(root: Path) -> Found:
     known, test = (vision.OxfordIIITPet(root, split) for split in ("trainval", "test"))
     # torchvision takes no loader here, and indexing would decode every image for its label.
     return (
-        _holding_out(
-            (known._images, np.array(known._labels)), (test._images, np.array(test._labels))
-        ),
+        _holding_out((known._images, np.array(known._labels)), (test._images, np.array(test._labels))),
         known.classes,
     )
 
@@ -165,7 +161,9 @@ def _sun397(root: Path) -> Found:
     label_of = {path.relative_to(folder).as_posix(): label for path, label in everything}
 
     def listed(name: str) -> tuple[list[Path], np.ndarray]:
-        lines = [line.strip().lstrip("/") for line in (folder / name).read_text().splitlines() if line.strip()]
+        lines = [
+            line.strip().lstrip("/") for line in (folder / name).read_text().splitlines() if line.strip()
+        ]
         unknown = [line for line in lines if line not in label_of]
         if unknown:
             raise FileNotFoundError(f"{folder / name} lists {unknown[0]}, which is not there")
@@ -183,7 +181,9 @@ def _caltech101(root: Path) -> Found:
         train, validation = hold_out(CALTECH_SHOTS, HELD_OUT)
         chosen = order[:CALTECH_SHOTS]
         parts["train"][name] = [files[row] for row in np.sort(chosen[train[train < len(chosen)]])]
-        parts["validation"][name] = [files[row] for row in np.sort(chosen[validation[validation < len(chosen)]])]
+        parts["validation"][name] = [
+            files[row] for row in np.sort(chosen[validation[validation < len(chosen)]])
+        ]
         parts["test"][name] = [files[row] for row in np.sort(order[CALTECH_SHOTS:])]
     names = tuple(parts["train"])
     return listing_of(parts, names), names
@@ -271,7 +271,9 @@ def _country211(root: Path) -> Found:
 
 def _kitti(root: Path) -> Found:
     files, labels, parts = list_kitti(root)
-    chosen = {part: np.array([row for row, own in enumerate(parts) if own == part], dtype=int) for part in PARTS}
+    chosen = {
+        part: np.array([row for row, own in enumerate(parts) if own == part], dtype=int) for part in PARTS
+    }
     return (
         Listing(
             {part: [files[row] for row in rows] for part, rows in chosen.items()},
@@ -307,12 +309,8 @@ PAPER_DATASETS: dict[str, PaperDataset] = {
         "devkit/{cars_meta.mat,cars_train_annos.mat}}",
         _cars,
     ),
-    "dtd": PaperDataset(
-        "accuracy", "dtd/dtd/{images/<class>/*.jpg,labels/{train1,val1,test1}.txt}", _dtd
-    ),
-    "flowers": PaperDataset(
-        "mean_per_class", "flowers-102/{jpg/*.jpg,imagelabels.mat,setid.mat}", _flowers
-    ),
+    "dtd": PaperDataset("accuracy", "dtd/dtd/{images/<class>/*.jpg,labels/{train1,val1,test1}.txt}", _dtd),
+    "flowers": PaperDataset("mean_per_class", "flowers-102/{jpg/*.jpg,imagelabels.mat,setid.mat}", _flowers),
     "pets": PaperDataset(
         "mean_per_class", "oxford-iiit-pet/{images/*.jpg,annotations/{trainval,test}.txt}", _pets
     ),
@@ -324,9 +322,7 @@ PAPER_DATASETS: dict[str, PaperDataset] = {
     "caltech101": PaperDataset(
         "mean_per_class", "caltech101/101_ObjectCategories/<class>/image_*.jpg", _caltech101
     ),
-    "food101": PaperDataset(
-        "accuracy", "food-101/{images/<class>/*.jpg,meta/{train,test}.json}", _food101
-    ),
+    "food101": PaperDataset("accuracy", "food-101/{images/<class>/*.jpg,meta/{train,test}.json}", _food101),
     "voc2007": PaperDataset(
         "map_11_point",
         "VOCdevkit/VOC2007/{JPEGImages/*.jpg,Annotations/*.xml,ImageSets/Main/{train,val,test}.txt}",

@@ -40,9 +40,7 @@ def aircraft(root: Path) -> None:
     names = ("707-320", "DC-3")
     write(data / "variants.txt", *names)
     for part, first in (("train", 0), ("val", 4), ("test", 8)):
-        write(
-            data / f"images_variant_{part}.txt", *(f"{first + k:07d} {names[k % 2]}" for k in range(4))
-        )
+        write(data / f"images_variant_{part}.txt", *(f"{first + k:07d} {names[k % 2]}" for k in range(4)))
         for k in range(4):
             paint(data / "images" / f"{first + k:07d}.jpg", k % 2)
 
@@ -129,10 +127,10 @@ def food101(root: Path) -> None:
         write(folder / "meta" / f"{part}.json", json.dumps(listed))
 
 
-def voc2007(root: Path) -> None:
+def voc2007(root: Path, objects_of_images: dict[str, list[list[tuple[str, int]]]] = VOC_OBJECTS) -> None:
     folder = root / "VOCdevkit" / "VOC2007"
     number = 0
-    for part, images in VOC_OBJECTS.items():
+    for part, images in objects_of_images.items():
         stems = []
         for objects in images:
             stems.append(stem := f"{number:06d}")
@@ -142,7 +140,7 @@ def voc2007(root: Path) -> None:
                 for name, difficult in objects
             )
             write(folder / "Annotations" / f"{stem}.xml", f"<annotation>{things}</annotation>")
-            paint(folder / "JPEGImages" / f"{stem}.jpg", number)
+            paint(folder / "JPEGImages" / f"{stem}.jpg", len(objects[0][0]))
         write(folder / "ImageSets" / "Main" / f"{part}.txt", *stems)
 
 

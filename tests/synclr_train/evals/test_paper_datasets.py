@@ -105,9 +105,7 @@ def test_kitti_videos_are_never_in_two_parts(tmp_path):
     assert sorted(set(part_of.values())) == sorted(PARTS)
 
 
-@pytest.mark.parametrize(
-    ("depth_m", "expected"), [(7.99, 0), (8.01, 1), (19.9, 1), (20.1, 2), (None, 3)]
-)
+@pytest.mark.parametrize(("depth_m", "expected"), [(7.99, 0), (8.01, 1), (19.9, 1), (20.1, 2), (None, 3)])
 def test_kitti_classes_are_the_nearest_vehicles(depth_m, expected):
     columns = "0 0 0 0 0 0 0 0 0 0 0 0"
     lines = [f"Cyclist {columns} 1.0 0"]
