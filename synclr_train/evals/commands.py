@@ -9,6 +9,7 @@ from rich.table import Table
 
 from synclr_train.evals.datasets import DIGITS
 from synclr_train.evals.digits_on_photos import DIGITS_ON_PHOTOS
+from synclr_train.evals.finetune_recipes import FINETUNE_RECIPES, get_finetune_recipe
 from synclr_train.evals.protocol import Split
 from synclr_train.evals.scores import Score, require_comparable
 from synclr_train.evals.segmentation_recipes import SEGMENTATION_RECIPES
@@ -130,10 +131,101 @@ def segment(
     print_scores(scores, out_dir)
 
 
+@click.command()
+@click.option("--weights", "encoder_dir", required=True, type=FOLDER, help="Folder with an exported encoder.")
+@click.option("--dataset", required=True, help="NAME:/root such as imagenet1k:/data, or folder:/path.")
+@click.option("--split", type=click.Choice(["validation", "test"]), default="test", show_default=True)
+@click.option("--epochs", type=click.IntRange(min=1), help="Replaces the paper's 90.")
+@click.option("--batch-size", type=click.IntRange(min=2), help="Replaces the paper's 1024.")
+@click.option("--augmented/--features", default=True, show_default=True, help="Crop anew, or read once.")
+@click.option("--workers", "num_workers", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--cache", "cache_dir", type=FOLDER, help="Folder that keeps features (with --features).")
+@click.option("--out", "out_dir", required=True, type=FOLDER, help="Folder to write scores.json into.")
+def probe_sgd(
+    encoder_dir: Path,
+    dataset: str,
+    split: Split,
+    epochs: int | None,
+    batch_size: int | None,
+    augmented: bool,
+    num_workers: int,
+    cache_dir: Path | None,
+    out_dir: Path,
+) -> None:
+    """The paper's ImageNet linear probe: SGD, nine learning rates at once."""
+    from synclr_train.evals.protocol import SgdProtocol
+    from synclr_train.evals.sgd_probe import run_sgd_probe
+
+    changes = {"augmented": augmented, "epochs": epochs, "batch_size": batch_size}
+    settings = SgdProtocol(
+        dataset=dataset,
+        dataset_digest="",
+        split=split,
+        **{name: value for name, value in changes.items() if value is not None},
+    )
+    with Console(stderr=True).status("probing") as status:
+        try:
+            scores = run_sgd_probe(
+                encoder_dir,
+                out_dir,
+                dataset=dataset,
+                split=split,
+                settings=settings,
+                num_workers=num_workers,
+                cache_dir=cache_dir,
+                on_event=lambda event: status.update(said(event)),
+            )
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+    print_scores(scores, out_dir)
+
+
+@click.command()
+@click.option("--weights", "encoder_dir", required=True, type=FOLDER, help="Folder with an exported encoder.")
+@click.option("--dataset", required=True, help="NAME:/root such as imagenet1k:/data, or folder:/path.")
+@click.option("--recipe", "recipe_name", required=True, help=f"One of: {', '.join(FINETUNE_RECIPES)}.")
+@click.option("--split", type=click.Choice(["validation", "test"]), default="test", show_default=True)
+@click.option(
+    "--epochs", type=click.IntRange(min=1), help="Replaces the recipe's; its warm-up shrinks alike."
+)
+@click.option("--batch-size", type=click.IntRange(min=2), help="Replaces the recipe's.")
+@click.option("--workers", "num_workers", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--out", "out_dir", required=True, type=FOLDER, help="A killed run there continues.")
+def finetune(
+    encoder_dir: Path,
+    dataset: str,
+    recipe_name: str,
+    split: Split,
+    epochs: int | None,
+    batch_size: int | None,
+    num_workers: int,
+    out_dir: Path,
+) -> None:
+    """Train the whole network on labelled images (SynCLR table 14), on one device."""
+    from synclr_train.evals.finetune import run_finetune
+
+    with Console(stderr=True).status("fine-tuning") as status:
+        try:
+            scores = run_finetune(
+                encoder_dir,
+                out_dir,
+                dataset=dataset,
+                recipe=get_finetune_recipe(recipe_name, epochs, batch_size),
+                split=split,
+                num_workers=num_workers,
+                on_event=lambda event: status.update(said(event)),
+            )
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
+    print_scores(scores, out_dir)
+
+
 def said(event: Mapping[str, object]) -> str:
     """One line for an event of an evaluation."""
     if event["event"] == "feature_cache_damaged":
         return f"{event['file']} is damaged and is made again"
+    if event["event"] == "epoch":
+        return f"epoch {event['epoch']}: loss {event['lowest_loss']:.3f}"
     return f"measured {event['subject']} on {event['dataset']}: {event['metric']}"
 
 
