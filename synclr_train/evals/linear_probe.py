@@ -21,7 +21,13 @@ from synclr_train.evals.labelled_images import LabelledImages
 from synclr_train.evals.measures import average_precisions_11, bootstrap, mean_average_precision_11, score_of
 from synclr_train.evals.probes import KNN, LINEAR, Measured, few_shot_probe, probe_rows
 from synclr_train.evals.protocol import ProbeProtocol, Split
-from synclr_train.evals.scores import EvaluationError, Score, write_arrays, write_scores
+from synclr_train.evals.scores import (
+    BOOTSTRAP_RESAMPLES,
+    EvaluationError,
+    Score,
+    write_arrays,
+    write_scores,
+)
 from synclr_train.evals.subjects import BASELINES, OnEvent, Subject, load_subjects
 
 MAP_RESAMPLES = 500
@@ -225,14 +231,13 @@ def score_answers(
             return score_of(images.measure, outcomes, labels, image_counts, repeat_counts)
 
         per_class = recalls(mean_confusion(labels, answers, images))
-    resampling = {"num_resamples": MAP_RESAMPLES} if images.measure == "map_11_point" else {}
     low, high = bootstrap(
         len(labels),
         len(answers),
         score,
         seed=protocol.seed,
         resample_repeats=probe.startswith("few_shot"),
-        **resampling,
+        num_resamples=MAP_RESAMPLES if images.is_multi_label else BOOTSTRAP_RESAMPLES,
     )
     return Score(
         subject=subject,

@@ -116,15 +116,22 @@ def _fit(
     """Classifiers fitted on `part`, and the features of `asked` in the same scale."""
     features = standardise_by(rows.features, part) if protocol.standardise else rows.features
     ridges = torch.tensor(constants, dtype=features.dtype, device=features.device)
-    limits = {
-        "max_iterations": protocol.max_iterations,
-        "relative_tolerance": protocol.relative_tolerance,
-    }
     if rows.labels.ndim == 2:
-        fitted = fit_one_vs_rest(features[part], rows.labels[part], ridges, **limits)
+        fitted = fit_one_vs_rest(
+            features[part],
+            rows.labels[part],
+            ridges,
+            max_iterations=protocol.max_iterations,
+            relative_tolerance=protocol.relative_tolerance,
+        )
     else:
-        targets = one_hot(rows.labels[part], rows.num_classes)
-        fitted = fit_logistic(features[part], targets, ridges, **limits)
+        fitted = fit_logistic(
+            features[part],
+            one_hot(rows.labels[part], rows.num_classes),
+            ridges,
+            max_iterations=protocol.max_iterations,
+            relative_tolerance=protocol.relative_tolerance,
+        )
     return fitted, features[asked]
 
 

@@ -18,6 +18,12 @@ NORM_EPSILON = 1e-6
 class SgdClassifiers(nn.Module):
     """Linear classifiers with one set of initial weights and a learning rate each (SynCLR appendix B)."""
 
+    rates: Tensor
+    weights: Tensor
+    biases: Tensor
+    weight_momenta: Tensor
+    bias_momenta: Tensor
+
     def __init__(
         self,
         num_dims: int,
