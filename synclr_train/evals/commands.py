@@ -157,11 +157,8 @@ def probe_sgd(
     from synclr_train.evals.sgd_probe import run_sgd_probe
 
     changes = {"augmented": augmented, "epochs": epochs, "batch_size": batch_size}
-    settings = SgdProtocol(
-        dataset=dataset,
-        dataset_digest="",
-        split=split,
-        **{name: value for name, value in changes.items() if value is not None},
+    settings = SgdProtocol(dataset=dataset, dataset_digest="", split=split).model_copy(
+        update={name: value for name, value in changes.items() if value is not None}
     )
     with Console(stderr=True).status("probing") as status:
         try:

@@ -19,9 +19,10 @@ import torch
 from jaxtyping import Int
 from PIL import Image
 from safetensors.torch import load_file, save
-from timm.data import Mixup, create_transform
-from timm.loss import SoftTargetCrossEntropy
-from timm.optim import param_groups_layer_decay
+from timm.data.mixup import Mixup
+from timm.data.transforms_factory import create_transform
+from timm.loss.cross_entropy import SoftTargetCrossEntropy
+from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined]  # public, but not re-exported
 from torch import Tensor, nn
 
 from synclr_train.atomic_files import replacing, write_atomically
@@ -194,14 +195,14 @@ def augmentation(recipe: FinetuneRecipe, side: int, norm: "_Norm") -> Augment:
     transform = create_transform(
         input_size=side,
         is_training=True,
-        color_jitter=None,
+        color_jitter=0.0,
         auto_augment=recipe.rand_augment,
         interpolation="bicubic",
         re_prob=recipe.erasing_probability,
         re_mode="pixel",
         re_count=1,
-        mean=norm.mean.flatten().tolist(),
-        std=norm.std.flatten().tolist(),
+        mean=tuple(norm.mean.flatten().tolist()),
+        std=tuple(norm.std.flatten().tolist()),
     )
 
     def augment(image: Image.Image, draws: np.random.Generator) -> Tensor:

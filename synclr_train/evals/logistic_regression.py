@@ -63,7 +63,7 @@ def fit_logistic(
     rotated, basis, spread = principal_coordinates(features - centre)
     num_dims = rotated.shape[1]
     scales = rounding_scales(spread, l2_constants / num_rows, num_classes)[:, :, None]
-    padded = torch.cat([rotated, torch.ones_like(rotated[:, :1])], dim=1)
+    padded = torch.cat([rotated, rotated.new_ones(len(rotated), 1)], dim=1)
     ridges = (l2_constants / num_rows)[:, None, None] * torch.ones_like(scales)
     ridges[:, -1] = 0
 
@@ -133,7 +133,7 @@ def rounding_scales(
     """
     confusion = (1 - 1 / num_classes) / num_classes
     scales = (confusion * spread + ridges[:, None]).rsqrt()
-    return torch.cat([scales, torch.full_like(scales[:, :1], confusion**-0.5)], dim=1)
+    return torch.cat([scales, scales.new_full((len(ridges), 1), confusion**-0.5)], dim=1)
 
 
 def principal_coordinates(

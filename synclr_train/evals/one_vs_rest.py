@@ -35,7 +35,7 @@ def fit_one_vs_rest(
     l2_constants = l2_constants.to(features)
     centre = features.mean(0)
     rotated, basis, spread = principal_coordinates(features - centre)
-    padded = torch.cat([rotated, torch.ones_like(rotated[:, :1])], dim=1)
+    padded = torch.cat([rotated, rotated.new_ones(len(rotated), 1)], dim=1)
     counted = (labels != UNDECIDED).to(features)
     present = (labels == PRESENT).to(features)
     num_counted = counted.sum(0)

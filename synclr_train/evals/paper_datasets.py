@@ -117,7 +117,8 @@ def _imagenet(root: Path) -> Found:
     test = vision.ImageFolder(str(root / "imagenet" / "val"))
     if known.classes != test.classes:
         raise EvaluationError(f"{root}/imagenet/train and val must hold the same class folders")
-    return _holding_out(*map(_folder_samples, (known, test)), IMAGENET_HELD_OUT), known.classes
+    listing = _holding_out(_folder_samples(known), _folder_samples(test), IMAGENET_HELD_OUT)
+    return listing, known.classes
 
 
 def _folder_samples(folder: vision.ImageFolder) -> tuple[list[Path], np.ndarray]:
@@ -261,7 +262,7 @@ def _gtsrb(root: Path) -> Found:
         for part in (known, test)
     ]
     num_classes = int(max(labels.max() for _, labels in samples)) + 1
-    return _holding_out(*samples), [f"{number:05d}" for number in range(num_classes)]
+    return _holding_out(samples[0], samples[1]), [f"{number:05d}" for number in range(num_classes)]
 
 
 def _country211(root: Path) -> Found:

@@ -57,8 +57,9 @@ def run_sgd_probe(
     images = load_dataset(dataset)
     if images.is_multi_label:
         raise EvaluationError(f"{images.name} shows several classes an image: probe it without SGD")
+    paper = SgdProtocol(dataset=images.name, dataset_digest=images.digest, split=split)
     own = {"dataset": images.name, "dataset_digest": images.digest, "split": split}
-    protocol = SgdProtocol(**own) if settings is None else settings.model_copy(update=own)
+    protocol = paper if settings is None else settings.model_copy(update=own)
     if "raw_pixels" in baselines:
         raise EvaluationError("baseline raw_pixels has no encoder to train on: leave it out of an SGD probe")
     _, subjects = load_subjects(

@@ -73,7 +73,7 @@ def test_the_schedule_is_the_published_logs():
     mean_of_last = sum(learning_rate_at(49 + step / 1000, recipe) for step in range(1000)) / 1000
     assert mean_of_first == pytest.approx(1.998e-5, rel=2e-3)
     assert mean_of_last == pytest.approx(1.081e-6, rel=2e-3)
-    assert learning_rate_at(5, recipe) == pytest.approx(2e-4)
+    assert learning_rate_at(5.0, recipe) == pytest.approx(2e-4)
 
 
 def test_recipes_are_named_and_shrink_with_their_warm_up():
