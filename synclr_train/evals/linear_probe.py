@@ -5,7 +5,7 @@ What a probe does stands in `probes`; here data sets and subjects meet it, and s
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from synclr_train.evals.feature_cache import cached_features
 from synclr_train.evals.features import RoleFeatures, raw_pixels, represent, represent_batches
 from synclr_train.evals.labelled_images import LabelledImages
 from synclr_train.evals.measures import average_precisions_11, bootstrap, mean_average_precision_11, score_of
+from synclr_train.evals.outcomes import Outcomes, correctness, image_recalls, write_outcomes
 from synclr_train.evals.probes import KNN, LINEAR, Measured, few_shot_probe, probe_rows
 from synclr_train.evals.protocol import ProbeProtocol, Split
 from synclr_train.evals.scores import (
@@ -28,7 +29,7 @@ from synclr_train.evals.scores import (
     write_arrays,
     write_scores,
 )
-from synclr_train.evals.subjects import BASELINES, OnEvent, Subject, load_subjects
+from synclr_train.evals.subjects import BASELINES, MODEL, OnEvent, Subject, load_subjects
 
 MAP_RESAMPLES = 500
 """Bootstrap resamples of a mean average precision, which costs a hundred times an accuracy."""
@@ -49,7 +50,7 @@ def run_linear_probe(
     Writes `scores.json` into `out_dir`: all scores, and of the first data set the protocol, constants chosen,
     confusion matrices, and what was left out and why; of each further one `details_<name>.json` the same. And
     `predictions.npz` (`predictions_<name>.npz`): labels and answers of every scored image. Of `random_weights`
-    the mean over its seeds is scored. `cache_dir` keeps features for the next run. Raises ValueError for a
+    the mean over its seeds is scored. The model's outcomes go beside them, one file per protocol. `cache_dir` keeps features for the next run. Raises ValueError for a
     user's mistake, before it measures or writes anything.
     """
     found = [load_dataset(name) for name in datasets]
@@ -71,6 +72,8 @@ def run_linear_probe(
     for number, (images, (scores, details, arrays)) in enumerate(zip(found, measured, strict=True)):
         suffix = "_" + re.sub(r"[^a-z0-9]+", "_", images.name.lower()).strip("_") if number else ""
         write_arrays(out_dir / f"predictions{suffix}.npz", arrays)
+        if counts := model_outcomes(images, arrays):
+            write_outcomes(out_dir, scores[0].protocol_fingerprint, counts)
         if number:
             write_scores(out_dir, scores, file_name=f"details{suffix}.json", **details)
     write_scores(out_dir, every_score, datasets=names, **measured[0][1])
@@ -133,6 +136,20 @@ def probe_dataset(
                 )
         details["seconds"][subject.name] = round(time.perf_counter() - started, 3)
     return scores, details, arrays
+
+
+def model_outcomes(images: LabelledImages, arrays: Mapping[str, np.ndarray]) -> dict[str, Outcomes]:
+    """The model's counts by metric; none of a mean average precision, which is no ratio of sums."""
+    if images.is_multi_label:
+        return {}
+    labels, num_classes = arrays["labels"], len(images.class_names)
+    return {
+        name.partition(".")[2]: correctness(predictions, labels)
+        if images.measure == "accuracy"
+        else image_recalls(predictions.astype(np.int64), labels, num_classes)
+        for name, predictions in arrays.items()
+        if name.startswith(f"{MODEL}.")
+    }
 
 
 def feasible_probes(images: LabelledImages, protocol: ProbeProtocol) -> tuple[list[int], dict[str, str]]:
