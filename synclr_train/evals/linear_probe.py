@@ -49,9 +49,9 @@ def run_linear_probe(
 
     Writes `scores.json` into `out_dir`: all scores, and of the first data set the protocol, constants chosen,
     confusion matrices, and what was left out and why; of each further one `details_<name>.json` the same. And
-    `predictions.npz` (`predictions_<name>.npz`): labels and answers of every scored image. Of `random_weights`
-    the mean over its seeds is scored. The model's outcomes go beside them, one file per protocol. `cache_dir` keeps features for the next run. Raises ValueError for a
-    user's mistake, before it measures or writes anything.
+    `predictions.npz` (`predictions_<name>.npz`), labels and answers of every scored image, and the model's
+    outcomes, one file per protocol. Of `random_weights` the mean over its seeds is scored. `cache_dir` keeps
+    features for the next run. Raises ValueError for a user's mistake, before it measures or writes anything.
     """
     found = [load_dataset(name) for name in datasets]
     names = [images.name for images in found]
