@@ -9,6 +9,7 @@ BENCHMARKS = (
     "benchmarks.loader",
     "benchmarks.loader_growth",
     "benchmarks.orchestration",
+    "benchmarks.probes",
 )
 
 for name in BENCHMARKS:

@@ -55,8 +55,11 @@ class TrainerSection(_Section):
 
     recipe: str = "rehearsal"
     """Name of a recipe of synclr_train."""
-    probe_dataset: str = "sklearn_digits"
-    """Data set of the linear probe: `sklearn_digits` or `folder:/path`."""
+    probe_dataset: str | tuple[str, ...] = "sklearn_digits"
+    """Data set of the linear probe, or a list of them: `sklearn_digits`, `folder:/path` or `flowers:/root`
+    (docs/evaluation.md names all)."""
+    feature_cache: str | None = None
+    """Folder that keeps the probed features of each model and data set; None reads the images every time."""
     segmentation_dataset: str = "digits_on_photos"
     """Data set of the segmentation: `digits_on_photos`, `ade20k:/path`, `voc2012:/path` or `folder:/path`."""
     segmentation_head: str = "linear"
@@ -67,6 +70,14 @@ class TrainerSection(_Section):
     """GPUs per machine that a training asks for; 0: one if this machine has any, else its cores."""
     nodes: int = Field(default=1, gt=0)
     """Machines of one training; more than one needs engine k8s."""
+
+    @property
+    def probe_datasets(self) -> tuple[str, ...]:
+        """The probed data sets, the headline first. Raises ValueError for an empty list."""
+        names = (self.probe_dataset,) if isinstance(self.probe_dataset, str) else self.probe_dataset
+        if not names:
+            raise ValueError("trainer.probe_dataset is an empty list: name at least one data set")
+        return names
 
 
 class Profile(_Section):

@@ -15,7 +15,12 @@ from synclr_train.cores import share_cores
 from synclr_train.recipes import RECIPES, get_recipe
 from synclr_train.shard_files import find_shards
 
-EVAL_COMMANDS = {"probe": "synclr_train.evals.commands", "segment": "synclr_train.evals.commands"}
+EVAL_COMMANDS = {
+    "finetune": "synclr_train.evals.commands",
+    "probe": "synclr_train.evals.commands",
+    "probe-sgd": "synclr_train.evals.commands",
+    "segment": "synclr_train.evals.commands",
+}
 """Commands that live with the evaluations, by the module that defines them."""
 
 
@@ -34,7 +39,7 @@ class LazyGroup(click.Group):
         """The command, imported from its module when it is an evaluation."""
         if cmd_name not in EVAL_COMMANDS:
             return super().get_command(ctx, cmd_name)
-        command = getattr(importlib.import_module(EVAL_COMMANDS[cmd_name]), cmd_name)
+        command = getattr(importlib.import_module(EVAL_COMMANDS[cmd_name]), cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

@@ -5,7 +5,6 @@ Under torchrun every rank is such a process; only rank 0 speaks to Dagster.
 
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 from dagster_pipes import (
@@ -15,7 +14,7 @@ from dagster_pipes import (
     open_dagster_pipes,
 )
 
-from synclr_assets.launch.tasks import TASKS, EvalTask, FitTask
+from synclr_assets.launch.tasks import TASKS, EvalTask, FitTask, ProbeTask
 from synclr_train.cores import share_cores
 
 PROGRESS_LINES = 20
@@ -33,6 +32,8 @@ def main() -> int:
         try:
             if isinstance(task, FitTask):
                 _fit(pipes, task)
+            elif isinstance(task, ProbeTask):
+                _probe(pipes, task)
             else:
                 _evaluate(pipes, task)
         except (ValueError, NonFiniteLossError) as error:
@@ -77,19 +78,28 @@ def _fit(pipes: PipesContext, task: FitTask) -> None:
     fit(recipe, [Path(shard) for shard in task.shards], Path(task.out_dir), seed=task.seed, on_event=tell)
 
 
-def _evaluate(pipes: PipesContext, task: EvalTask) -> None:
+def _probe(pipes: PipesContext, task: ProbeTask) -> None:
     from synclr_train.evals.linear_probe import run_linear_probe
+
+    run_linear_probe(
+        Path(task.encoder_dir),
+        Path(task.out_dir),
+        datasets=task.datasets,
+        split=task.split,
+        baselines=task.baselines,
+        cache_dir=Path(task.cache_dir) if task.cache_dir else None,
+        on_event=lambda message: pipes.log.info(str(message)),
+    )
+
+
+def _evaluate(pipes: PipesContext, task: EvalTask) -> None:
     from synclr_train.evals.segmentation import LINEAR, run_segmentation
 
-    run = (
-        run_linear_probe
-        if task.kind == "linear_probe"
-        else partial(run_segmentation, head=task.head or LINEAR)
-    )
-    run(
+    run_segmentation(
         Path(task.encoder_dir),
         Path(task.out_dir),
         dataset=task.dataset,
+        head=task.head or LINEAR,
         split=task.split,
         baselines=task.baselines,
         on_event=lambda message: pipes.log.info(str(message)),

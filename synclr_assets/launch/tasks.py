@@ -26,10 +26,26 @@ class FitTask(_Task):
     """Machines."""
 
 
-class EvalTask(_Task):
-    """Evaluate one exported encoder with its baselines."""
+class ProbeTask(_Task):
+    """Probe one exported encoder and its baselines on one or several data sets."""
 
-    kind: Literal["linear_probe", "segmentation"]
+    kind: Literal["linear_probe"] = "linear_probe"
+    encoder_dir: str
+    """Folder with encoder.safetensors and config.json."""
+    out_dir: str
+    """Where scores.json goes."""
+    datasets: tuple[str, ...] = Field(min_length=1)
+    """Names as `synclr-train probe` takes them."""
+    split: Literal["validation", "test"]
+    baselines: tuple[str, ...]
+    cache_dir: str | None = None
+    """Folder that keeps features from run to run; None keeps none."""
+
+
+class EvalTask(_Task):
+    """Evaluate the patch features of one exported encoder with its baselines."""
+
+    kind: Literal["segmentation"] = "segmentation"
     encoder_dir: str
     """Folder with encoder.safetensors and config.json."""
     out_dir: str
@@ -47,5 +63,5 @@ class EvalTask(_Task):
         return 1
 
 
-Task = Annotated[FitTask | EvalTask, Field(discriminator="kind")]
-TASKS: TypeAdapter[FitTask | EvalTask] = TypeAdapter(Task)
+Task = Annotated[FitTask | ProbeTask | EvalTask, Field(discriminator="kind")]
+TASKS: TypeAdapter[FitTask | ProbeTask | EvalTask] = TypeAdapter(Task)

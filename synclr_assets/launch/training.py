@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from synclr_assets.launch.tasks import EvalTask, FitTask
+from synclr_assets.launch.tasks import EvalTask, FitTask, ProbeTask
 from synclr_assets.provenance.inputs import TrainingInputs, model_id_of
 from synclr_assets.provenance.models import TrainedModel, model_key, record_model, recorded_model
 from synclr_assets.provenance.scores import record_scores
@@ -19,7 +19,7 @@ from synclr_assets.store.store import Store
 from synclr_assets.store.tables import rows_of
 from synclr_train.recipes import Recipe
 
-RunTask = Callable[[FitTask | EvalTask], None]
+RunTask = Callable[[FitTask | ProbeTask | EvalTask], None]
 """Does a task to its end in another process, or raises."""
 EXPORTED_FILES = ("encoder.safetensors", "config.json", "metrics.csv", "recipe.json", "result.json")
 
@@ -79,7 +79,7 @@ def train(store: Store, training: Training, run: RunTask, *, nodes: int = 1) -> 
 def evaluate(
     store: Store,
     model: dict[str, Any],
-    task: EvalTask,
+    task: ProbeTask | EvalTask,
     run: RunTask,
     files: tuple[str, ...] = ("*.png", "*.json", "*.npz"),
 ) -> list[dict[str, Any]]:

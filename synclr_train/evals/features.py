@@ -1,14 +1,15 @@
 """Frozen features of real images, batch by batch: representations, patch features, and raw pixels."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from synclr_train.backbone import Encoder
-from synclr_train.evals.datasets import LabelledImages
+from synclr_train.evals.labelled_images import LabelledImages
 
 BATCH_SIZE = 128
 """Images per forward pass; features do not depend on it beyond rounding."""
@@ -19,7 +20,8 @@ class RoleFeatures:
     """Features and labels of the rows that fit, choose and are scored, stacked in this order."""
 
     features: Float[Tensor, "n d"]
-    labels: Int[Tensor, " n"]
+    labels: Tensor
+    """[n] class numbers, or [n k] of PRESENT, ABSENT and UNDECIDED."""
     num_fit: int
     num_choose: int
     num_classes: int
@@ -49,12 +51,18 @@ def represent(
     encoder: Encoder, dataset: LabelledImages, rows: np.ndarray, *, batch_size: int = BATCH_SIZE
 ) -> Float[Tensor, "n d"]:
     """The encoder's representation of the given rows at its own input size; float64, on its device."""
-    chunks = []
-    with torch.inference_mode():
-        for start in range(0, len(rows), batch_size):
+    return torch.cat(list(represent_batches(encoder, dataset, rows, batch_size=batch_size))).double()
+
+
+def represent_batches(
+    encoder: Encoder, dataset: LabelledImages, rows: np.ndarray, *, batch_size: int = BATCH_SIZE
+) -> Iterator[Float[Tensor, "b d"]]:
+    """The same batch by batch, in float32, so that nobody has to hold all features."""
+    for start in range(0, len(rows), batch_size):
+        with torch.inference_mode():
             images = dataset.read(rows[start : start + batch_size], encoder.image_size)
-            chunks.append(encoder.represent(normalise(images, encoder)).double())
-    return torch.cat(chunks).clone()
+            features = encoder.represent(normalise(images, encoder)).float()
+        yield features.clone()
 
 
 def raw_pixels(

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from synclr_train.evals.lbfgs import minimise
 
+GROUP_NUMBERS = {"cpu": 300_000, "cuda": 100_000_000}
+"""Logits computed together at most: what fits a processor's cache, and a small part of a GPU's memory."""
+
 
 @dataclass(frozen=True)
 class LinearClassifiers:
@@ -50,7 +53,8 @@ def fit_logistic(
 
     An l2 constant here is 1 / C of scikit-learn (SynCLR appendix B sweeps 45 of them). `targets` are
     distributions, so that a soft label counts like several hard ones. A constant's problem has converged once
-    its gradient is `relative_tolerance` times the one at zero weights. Computes in the dtype of `features`.
+    its gradient is `relative_tolerance` times the one at zero weights. Constants are solved from the strongest
+    on, each group starting where the one before ended. Computes in the dtype of `features`.
     """
     num_rows, num_classes = targets.shape
     targets = targets.to(features.dtype)
@@ -59,35 +63,58 @@ def fit_logistic(
     rotated, basis, spread = principal_coordinates(features - centre)
     num_dims = rotated.shape[1]
     scales = rounding_scales(spread, l2_constants / num_rows, num_classes)[:, :, None]
-    padded = torch.cat([rotated, torch.ones_like(rotated[:, :1])], dim=1)
+    padded = torch.cat([rotated, rotated.new_ones(len(rotated), 1)], dim=1)
     ridges = (l2_constants / num_rows)[:, None, None] * torch.ones_like(scales)
     ridges[:, -1] = 0
 
-    def objective(parameters: Tensor, problems: Tensor) -> tuple[Tensor, Tensor]:
-        num_problems = len(problems)
-        weights = parameters.view(num_problems, num_dims + 1, num_classes) * scales[problems]
-        flat = weights.permute(1, 0, 2).reshape(num_dims + 1, num_problems * num_classes)
-        logits = (padded @ flat).view(num_rows, num_problems, num_classes)
-        normaliser = logits.logsumexp(-1, keepdim=True)
-        fit = normaliser.squeeze(-1).sum(0) - torch.einsum("npk,nk->p", logits, targets)
-        residual = (logits - normaliser).exp_().sub_(targets[:, None, :])
-        pull = (padded.T @ residual.view(num_rows, -1)).view(num_dims + 1, num_problems, num_classes)
-        penalty = 0.5 * (ridges[problems] * weights.square()).sum((1, 2))
-        gradient = (pull.permute(1, 0, 2) / num_rows + ridges[problems] * weights) * scales[problems]
-        return fit / num_rows + penalty, gradient.reshape(num_problems, -1)
+    def solve(group: Tensor, start: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        own_scales, own_ridges = scales[group], ridges[group]
 
-    start = features.new_zeros(len(l2_constants), (num_dims + 1) * num_classes)
-    _, first_gradients = objective(start, torch.arange(len(start), device=start.device))
-    minima = minimise(
-        objective,
-        start,
-        gradient_limits=gradient_limits(first_gradients, relative_tolerance),
-        max_iterations=max_iterations,
-    )
-    solution = minima.parameters.view(len(l2_constants), num_dims + 1, num_classes) * scales
+        def objective(parameters: Tensor, problems: Tensor) -> tuple[Tensor, Tensor]:
+            num_problems = len(problems)
+            weights = parameters.view(num_problems, num_dims + 1, num_classes) * own_scales[problems]
+            flat = weights.permute(1, 0, 2).reshape(num_dims + 1, num_problems * num_classes)
+            logits = (padded @ flat).view(num_rows, num_problems, num_classes)
+            right = torch.einsum("npk,nk->p", logits, targets)
+            normaliser = logits.logsumexp(-1, keepdim=True)
+            fit = normaliser.squeeze(-1).sum(0) - right
+            residual = logits.sub_(normaliser).exp_().sub_(targets[:, None, :])
+            pull = (padded.T @ residual.view(num_rows, -1)).view(num_dims + 1, num_problems, num_classes)
+            penalty = 0.5 * (own_ridges[problems] * weights.square()).sum((1, 2))
+            gradient = (pull.permute(1, 0, 2) / num_rows + own_ridges[problems] * weights) * own_scales[
+                problems
+            ]
+            return fit / num_rows + penalty, gradient.reshape(num_problems, -1)
+
+        zeros = features.new_zeros(len(group), (num_dims + 1) * num_classes)
+        _, first_gradients = objective(zeros, torch.arange(len(group), device=features.device))
+        minima = minimise(
+            objective,
+            (start / own_scales).flatten(1),
+            gradient_limits=gradient_limits(first_gradients, relative_tolerance),
+            max_iterations=max_iterations,
+        )
+        solved = minima.parameters.view(len(group), num_dims + 1, num_classes) * own_scales
+        return solved, minima.num_iterations, minima.converged
+
+    solution = features.new_zeros(len(l2_constants), num_dims + 1, num_classes)
+    num_iterations = torch.zeros(len(l2_constants), dtype=torch.long, device=features.device)
+    converged = torch.zeros(len(l2_constants), dtype=torch.bool, device=features.device)
+    path = l2_constants.argsort(descending=True)
+    start = solution[:1]
+    for group in path.split(group_size(num_rows * num_classes, features.device)):
+        solution[group], num_iterations[group], converged[group] = solve(
+            group, start.expand(len(group), -1, -1)
+        )
+        start = solution[group[-1:]]
     weights = torch.einsum("dr,lrk->ldk", basis, solution[:, :-1])
     biases = solution[:, -1] - torch.einsum("d,ldk->lk", centre, weights)
-    return LinearClassifiers(weights, biases, minima.num_iterations, minima.converged)
+    return LinearClassifiers(weights, biases, num_iterations, converged)
+
+
+def group_size(num_logits: int, device: torch.device) -> int:
+    """How many ridge constants to solve together, given the logits of one."""
+    return max(1, GROUP_NUMBERS["cuda" if device.type == "cuda" else "cpu"] // num_logits)
 
 
 def gradient_limits(first_gradients: Float[Tensor, "l p"], relative_tolerance: float) -> Float[Tensor, " l"]:
@@ -106,7 +133,7 @@ def rounding_scales(
     """
     confusion = (1 - 1 / num_classes) / num_classes
     scales = (confusion * spread + ridges[:, None]).rsqrt()
-    return torch.cat([scales, torch.full_like(scales[:, :1], confusion**-0.5)], dim=1)
+    return torch.cat([scales, scales.new_full((len(ridges), 1), confusion**-0.5)], dim=1)
 
 
 def principal_coordinates(

@@ -32,6 +32,14 @@ def correctness(predictions: Int[np.ndarray, "repeats n"], labels: Int[np.ndarra
     return Outcomes(hits, np.ones((1, len(labels), 1), np.uint8))
 
 
+def image_recalls(
+    predictions: Int[np.ndarray, "repeats n"], labels: Int[np.ndarray, " n"], num_classes: int
+) -> Outcomes:
+    """Mean per class: of each class, its images that were predicted right, of those it has."""
+    own = (labels[:, None] == np.arange(num_classes)).astype(np.uint8)
+    return Outcomes((predictions == labels).astype(np.uint8)[:, :, None] * own, own[None])
+
+
 def overlaps(confusions: Int[np.ndarray, "repeats n k k"]) -> Outcomes:
     """Mean IoU: intersection and union of each class in each image, in pixels."""
     hits = np.diagonal(confusions, axis1=-2, axis2=-1)

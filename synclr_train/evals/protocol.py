@@ -43,6 +43,11 @@ class ProbeProtocol(Protocol):
     """Linear probe, kNN and few-shot on the frozen representation (SynCLR appendix B, fine-grained sets)."""
 
     name: str = "linear_probe"
+    measure: str = "accuracy"
+    """What predictions are scored by: accuracy, mean_per_class or map_11_point."""
+    standardise: bool = True
+    """Whether the linear probe brings every feature to mean 0 and deviation 1 over the rows it is fitted on, as
+    the authors' evaluation script does."""
     num_l2_constants: int = Field(default=45, ge=1)
     """Values swept, log-spaced from `l2_lowest` to `l2_highest`."""
     l2_lowest: float = Field(default=1e-6, gt=0)
@@ -67,6 +72,26 @@ class ProbeProtocol(Protocol):
     """Ridge constants tried for few-shot, on unit-length features."""
     raw_pixel_side: int = Field(default=16, ge=1)
     """Raw pixels are read at the data set's own side length, or at this one where that is larger, in px."""
+
+
+class SgdProtocol(Protocol):
+    """A linear classifier by SGD on augmented images, nine learning rates at once (SynCLR appendix B, ImageNet)."""
+
+    name: str = "sgd_linear_probe"
+    base_learning_rates: tuple[float, ...] = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+    """Swept; each is multiplied by batch / 256."""
+    epochs: int = Field(default=90, ge=1)
+    """Passes over the train part; the learning rate falls to 0 by a cosine, step by step."""
+    batch_size: int = Field(default=1024, ge=2)
+    """Images per step."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Momentum of SGD; weight decay is 0."""
+    batch_norm: bool = True
+    """Whether a BatchNorm without affine parameters stands before the classifier."""
+    augmented: bool = True
+    """Whether images are cropped at random (area 0.08 to 1) and mirrored; if not, features are read once."""
+    shorter_side_share: float = Field(default=256 / 224, ge=1)
+    """Images that are scored: the shorter side is resized to this many times the crop's side."""
 
 
 class SegmentationProtocol(Protocol):

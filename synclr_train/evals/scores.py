@@ -59,38 +59,18 @@ def require_comparable(scores: Sequence[Score]) -> None:
         )
 
 
-def bootstrap_interval(
-    outcomes: Float[np.ndarray, "repeats n"], *, seed: int, resample_repeats: bool = False
-) -> tuple[float, float]:
-    """95 % percentile interval of the mean of `outcomes` (0 to 1 per image), resampling the images.
-
-    With `resample_repeats` the repeats (few-shot episodes) are resampled as well, so that the interval covers
-    the luck of the draw of shots and of test images both. It is widened where needed to hold the mean.
-    """
-    num_repeats, num_images = outcomes.shape
-    draws = np.random.default_rng(seed)
-    image_share = np.full(num_images, 1 / num_images)
-    repeat_share = np.full(num_repeats, 1 / num_repeats)
-    means = np.empty(BOOTSTRAP_RESAMPLES)
-    for resample in range(BOOTSTRAP_RESAMPLES):
-        images = draws.multinomial(num_images, image_share) / num_images
-        repeats = (
-            draws.multinomial(num_repeats, repeat_share) / num_repeats if resample_repeats else repeat_share
-        )
-        means[resample] = repeats @ outcomes @ images
-    return interval_around(float(outcomes.mean()), means)
-
-
 def interval_around(value: float, resampled: Float[np.ndarray, " b"]) -> tuple[float, float]:
     """The central 95 % of resampled values, widened where needed to hold `value`."""
     low, high = np.percentile(resampled, _INTERVAL_PERCENT)
     return min(float(low), value), max(float(high), value)
 
 
-def write_scores(folder: Path, scores: Sequence[Score], **details: Any) -> Path:
+def write_scores(
+    folder: Path, scores: Sequence[Score], *, file_name: str = SCORES_FILE, **details: Any
+) -> Path:
     """Writes `scores.json` in one rename, so that a reader sees all of it or nothing; returns its path."""
     document = {"scores": [dataclasses.asdict(score) for score in scores], **details}
-    path = folder / SCORES_FILE
+    path = folder / file_name
     write_atomically(path, (json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
     return path
 

@@ -14,8 +14,8 @@ from jaxtyping import Int, UInt8
 from PIL import Image
 
 from synclr_train.evals import digits_on_photos
-from synclr_train.evals.datasets import IMAGE_SUFFIXES
 from synclr_train.evals.digits_on_photos import DIGITS_ON_PHOTOS
+from synclr_train.evals.image_folders import IMAGE_SUFFIXES
 from synclr_train.evals.protocol import Split
 from synclr_train.evals.scores import EvaluationError
 

@@ -7,7 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from synclr_assets.launch.process import run_task
-from synclr_assets.launch.tasks import EvalTask
+from synclr_assets.launch.tasks import EvalTask, ProbeTask
 from synclr_assets.launch.training import evaluate, fetch_encoder
 from synclr_assets.provenance.attribution import attribute
 from synclr_assets.provenance.models import find_model, models
@@ -36,12 +36,35 @@ class EvaluationConfig(dg.Config):
     )
 
 
+def run_probe(
+    context: dg.AssetExecutionContext,
+    config: EvaluationConfig,
+    store: Store,
+    pipes: dg.PipesSubprocessClient,
+    datasets: tuple[str, ...],
+    feature_cache: str | None,
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Probe the chosen model of the slice; its row and its recorded scores."""
+    model = chosen_model(store, context.partition_key, config.model_id)
+    encoder = fetch_encoder(store, model)
+    task = ProbeTask(
+        encoder_dir=str(encoder),
+        out_dir=str(encoder / "evals" / "linear_probe"),
+        datasets=datasets,
+        split=config.split,
+        baselines=BASELINES,
+        cache_dir=feature_cache,
+    )
+    evaluate(store, model, task, partial(run_task, context, pipes))
+    return model, scores_of(store, model["model_id"], "linear_probe")
+
+
 def run_evaluation(
     context: dg.AssetExecutionContext,
     config: EvaluationConfig,
     store: Store,
     pipes: dg.PipesSubprocessClient,
-    kind: Literal["linear_probe", "segmentation"],
+    kind: Literal["segmentation"],
     dataset: str,
     head: str | None = None,
     baselines: tuple[str, ...] = BASELINES,
@@ -80,9 +103,11 @@ def score_result(
     scores: list[dict[str, Any]],
     check_name: str,
     metric: str,
+    *,
+    shown: list[dict[str, Any]] | None = None,
 ) -> dg.MaterializeResult:
     """Score table, classes, attribution, pictures, all as the page has them, and the verdict against a baseline:
-    the first of JUDGES that was measured."""
+    the first of JUDGES that was measured. `shown` are the score table's rows where they are more than `scores`."""
     by_subject = headline(scores, metric)
     value = by_subject.pop("model")
     baseline = next(name for name in JUDGES if name in by_subject)
@@ -92,7 +117,7 @@ def score_result(
             metric: value,
             **{f"{metric}, {name.replace('_', ' ')}": score for name, score in sorted(by_subject.items())},
             "protocol": scores[0]["protocol_fingerprint"],
-            "scores": dg.MarkdownMetadataValue(score_table(scores)),
+            "scores": dg.MarkdownMetadataValue(score_table(shown or scores)),
             "by class": dg.MarkdownMetadataValue(class_table(scores, metric)),
             "attribution": dg.MarkdownMetadataValue(
                 attribution_table(attribute(store, model, dataset=scores[0]["dataset"], metric=metric))

@@ -1,13 +1,17 @@
 """Asset `linear_probe`: what a linear classifier, nearest neighbours and a few labels make of frozen features."""
 
+from pathlib import Path
+from typing import Any
+
 import dagster as dg
 
-from synclr_assets.defs.model.evaluation import EvaluationConfig, run_evaluation, score_result
+from synclr_assets.defs.model.evaluation import EvaluationConfig, run_probe, score_result
 from synclr_assets.defs.placement import Placement
 from synclr_assets.defs.resources import StoreResource, TrainerResource
 from synclr_assets.partitions import BankPartitions
 
-METRIC = "linear_probe_accuracy"
+METRIC = "linear_probe"
+"""How the metric is called, before what a data set is scored by."""
 
 
 def linear_probe_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsDefinition:
@@ -41,10 +45,22 @@ def linear_probe_asset(partitions: BankPartitions, placement: Placement) -> dg.A
         trainer: TrainerResource,
         pipes: dg.PipesSubprocessClient,
     ) -> dg.MaterializeResult:
-        opened = store.open()
-        model, scores = run_evaluation(
-            context, config, opened, pipes, "linear_probe", trainer.section.probe_dataset
+        opened, section = store.open(), trainer.section
+        model, scores = run_probe(
+            context, config, opened, pipes, section.probe_datasets, section.feature_cache
         )
-        return score_result(opened, model, scores, "probe_beats_random_weights", METRIC)
+        first = headline_probe(scores, section.probe_datasets[0])
+        return score_result(
+            opened, model, first, "probe_beats_random_weights", first[0]["metric"], shown=scores
+        )
 
     return linear_probe
+
+
+def headline_probe(scores: list[dict[str, Any]], dataset: str) -> list[dict[str, Any]]:
+    """The linear probe's scores on the first data set asked for: its verdict is the asset's."""
+    prefix, _, path = dataset.partition(":")
+    wanted = f"folder:{Path(path).name}" if prefix == "folder" else prefix
+    return [
+        score for score in scores if score["dataset"] == wanted and score["metric"].startswith(f"{METRIC}_")
+    ]

@@ -22,7 +22,7 @@ def test_mistakes_end_in_one_sentence(encoder_dir, tmp_path):
         (
             probe,
             ["--weights", str(encoder_dir), "--dataset", "folder:/nowhere"],
-            "/nowhere/train does not exist",
+            "/nowhere does not exist",
         ),
         (probe, ["--weights", str(tmp_path / "none")], "holds no exported encoder"),
         (segment, ["--weights", str(encoder_dir), "--dataset", "ade20k"], "has no masks"),

@@ -63,12 +63,12 @@ def test_folder_digest_follows_its_files(image_folder):
 
 
 def test_unknown_dataset_is_named():
-    with pytest.raises(EvaluationError, match=r"dataset 'mnist' is unknown: give sklearn_digits or folder:"):
-        load_dataset("mnist")
+    with pytest.raises(EvaluationError, match=r"dataset 'cifar10' is unknown: give sklearn_digits, folder:"):
+        load_dataset("cifar10")
 
 
 def test_missing_folder_is_told_with_its_layout(tmp_path):
-    with pytest.raises(EvaluationError, match=r"nowhere/train does not exist: expected .*<class>/<image>"):
+    with pytest.raises(EvaluationError, match=r"nowhere does not exist: expected .*<class>/<image>"):
         load_dataset(f"folder:{tmp_path}/nowhere")
 
 
@@ -76,6 +76,22 @@ def test_missing_part_is_told(image_folder):
     shutil.rmtree(image_folder / "val")
     with pytest.raises(EvaluationError, match=r"colours/val does not exist"):
         load_folder(image_folder)
+
+
+def test_a_folder_without_parts_is_split_class_by_class(image_folder):
+    flat = load_folder(image_folder / "train")
+    assert flat.class_names == ("blue", "green", "red")
+    assert [len(flat.rows[part]) for part in ("train", "validation", "test")] == [18, 3, 3]
+    for rows in flat.rows.values():
+        assert len(set(np.bincount(flat.labels[rows]).tolist())) == 1
+    assert load_folder(image_folder / "train").digest == flat.digest
+
+
+def test_a_class_too_small_to_split_is_told(image_folder):
+    for path in (image_folder / "train" / "red").glob("[2-9].png"):
+        path.unlink()
+    with pytest.raises(EvaluationError, match=r"class red has 2 images, too few to split"):
+        load_folder(image_folder / "train")
 
 
 def test_a_class_missing_from_a_part_is_told(image_folder):

@@ -86,6 +86,34 @@ def test_labels_that_features_cannot_explain_end_at_once():
     assert float(fitted.weights.abs().max()) < 1e-12
 
 
+def test_features_that_never_vary_leave_the_bias_alone_to_learn():
+    labels = torch.tensor([0, 0, 0, 1])
+    fitted = fit_logistic(
+        torch.full((4, 3), 2.0, dtype=torch.float64),
+        one_hot(labels, 2),
+        torch.tensor([1.0], dtype=torch.float64),
+        relative_tolerance=1e-8,
+    )
+    assert float(fitted.weights.abs().max()) == 0
+    shares = fitted.logits(torch.full((1, 3), 2.0, dtype=torch.float64)).softmax(-1)
+    torch.testing.assert_close(shares[0, 0], torch.tensor([0.75, 0.25], dtype=torch.float64))
+
+
+def test_warm_starts_end_where_cold_ones_do(monkeypatch):
+    features, labels = random_problem(60, 5, 3, seed=2)
+    constants = torch.logspace(-2, 3, 7, dtype=torch.float64)[torch.tensor([3, 0, 6, 1, 5, 2, 4])]
+    found = []
+    for numbers in (10**6, 1):
+        monkeypatch.setattr(
+            "synclr_train.evals.logistic_regression.GROUP_NUMBERS", {"cpu": numbers, "cuda": numbers}
+        )
+        found.append(fit_logistic(features, one_hot(labels, 3), constants, relative_tolerance=1e-9))
+    assert found[0].converged.all()
+    assert found[1].converged.all()
+    torch.testing.assert_close(found[0].weights, found[1].weights, atol=1e-6, rtol=1e-6)
+    assert int(found[1].num_iterations.sum()) < int(found[0].num_iterations.sum())
+
+
 def test_predictions_are_the_largest_logits():
     features, labels = random_problem(60, 5, 3, seed=4)
     constants = torch.tensor([10.0, 0.1], dtype=torch.float64)

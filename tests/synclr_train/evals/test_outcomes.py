@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synclr_train.evals.outcomes import Outcomes, correctness, outcomes_file, write_outcomes
+from synclr_train.evals.outcomes import Outcomes, correctness, image_recalls, outcomes_file, write_outcomes
 from synclr_train.evals.segmentation import METRICS, OUTCOMES
 
 
@@ -29,6 +29,11 @@ def test_counts_of_scenes_give_every_segmentation_metric(seed: int, classes: int
 def test_correctness_gives_accuracy_over_all_repeats() -> None:
     predictions = np.array([[0, 1, 2, 2], [0, 0, 2, 1]])
     assert value(correctness(predictions, np.array([0, 1, 2, 1]))) == pytest.approx(6 / 8)
+
+
+def test_image_recalls_give_the_mean_per_class() -> None:
+    predictions, labels = np.array([[0, 1, 0, 2], [0, 0, 0, 2]]), np.array([0, 0, 0, 2])
+    assert value(image_recalls(predictions, labels, 4)) == pytest.approx(np.mean([(2 / 3 + 1) / 2, 1]))
 
 
 def test_the_file_names_its_protocol_and_keeps_counts_in_their_smallest_type(tmp_path: Path) -> None:

@@ -4,14 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from synclr_train.evals.protocol import ProbeProtocol
 from synclr_train.evals.scores import (
     EvaluationError,
     Score,
-    bootstrap_interval,
     interval_around,
     read_scores,
     require_comparable,
@@ -33,36 +30,9 @@ SCORE = Score(
 )
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(0, 99))
-def test_interval_holds_the_mean(outcomes, seed):
-    values = np.array([outcomes], dtype=float)
-    low, high = bootstrap_interval(values, seed=seed)
-    assert 0 <= low <= values.mean() <= high <= 1
-
-
 def test_an_interval_that_misses_its_value_is_widened():
     assert interval_around(0.9, np.linspace(0.2, 0.4, 101))[1] == 0.9
     assert interval_around(0.1, np.linspace(0.2, 0.4, 101))[0] == 0.1
-
-
-def test_interval_has_the_width_that_theory_expects():
-    outcomes = (np.arange(400) % 2).astype(float)[None]
-    low, high = bootstrap_interval(outcomes, seed=0)
-    assert high - low == pytest.approx(2 * 1.96 * 0.5 / 20, rel=0.1)
-
-
-def test_resampling_episodes_widens_the_interval():
-    outcomes = np.repeat((np.arange(10) % 2).astype(float)[:, None], 200, axis=1)
-    assert bootstrap_interval(outcomes, seed=0) == pytest.approx((0.5, 0.5))
-    low, high = bootstrap_interval(outcomes, seed=0, resample_repeats=True)
-    assert high - low > 0.4
-
-
-def test_interval_depends_on_the_seed_alone():
-    outcomes = np.random.default_rng(1).random((3, 50))
-    assert bootstrap_interval(outcomes, seed=5) == bootstrap_interval(outcomes, seed=5)
-    assert bootstrap_interval(outcomes, seed=5) != bootstrap_interval(outcomes, seed=6)
 
 
 def test_scores_survive_the_disk(tmp_path):
