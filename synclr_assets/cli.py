@@ -8,6 +8,7 @@ import click
 _COMMANDS = {
     "concepts": ("synclr_assets.commands.concepts", "Begin, read and check the concept bank."),
     "materialize": ("synclr_assets.commands.materialize", "Make the data of a slice, train on it, score it."),
+    "backfill": ("synclr_assets.commands.backfill", "Make some stages of some buckets."),
     "demo": ("synclr_assets.commands.demo", "Everything for the shipped concepts, ending in one table."),
     "dev": ("synclr_assets.commands.dev", "Open the Dagster UI on 127.0.0.1."),
     "lineage": (

@@ -38,18 +38,18 @@ def build_definitions(environment: dict[str, str]) -> dg.Definitions:
     partitions = partitions_of(bank)
     profile = chosen_profile(environment)
     budgets = environment.get(BUDGETS_VARIABLE) or None
-    assets = [
-        concepts_asset(partitions),
-        captions_asset(partitions),
-        enriched_captions_asset(partitions),
-        images_asset(partitions),
-        syncaps_shards_asset(partitions),
-        checkpoint_asset(partitions),
-        linear_probe_asset(partitions),
-        segmentation_asset(partitions),
-    ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
+        assets = [
+            concepts_asset(partitions),
+            captions_asset(partitions),
+            enriched_captions_asset(partitions),
+            images_asset(partitions),
+            syncaps_shards_asset(partitions),
+            checkpoint_asset(partitions),
+            linear_probe_asset(partitions),
+            segmentation_asset(partitions),
+        ]
         referenced = dg.with_source_code_references(assets)
     return dg.Definitions(
         assets=referenced,

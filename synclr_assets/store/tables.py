@@ -108,6 +108,12 @@ class Tables:
         dataset = self.snapshot(name, partitions)
         return 0 if dataset is None else dataset.count_rows(filter=where)
 
+    def files(self, name: str) -> pa.Table:
+        """One row per data file: `size_bytes`, `num_records`, `modification_time` (ms), `partition.*`, and `min.*`,
+        `max.*` of plain columns. Read from the log alone, so it costs the same for small and large tables."""
+        handle = self.open(name)
+        return pa.table({}) if handle is None else pa.table(handle.get_add_actions(flatten=True))
+
     def append(
         self,
         handle: DeltaTable,
