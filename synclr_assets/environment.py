@@ -10,6 +10,10 @@ STORE = "SYNCLR_STORE"
 PROFILE = "SYNCLR_PROFILE"
 DAGSTER_HOME = "DAGSTER_HOME"
 SETTINGS = "SYNCLR_SETTINGS"
+DAGSTER_URL = "SYNCLR_DAGSTER_URL"
+"""Address of the Dagster UI, whose server reloads code locations; `synclr dev` sets it."""
+ALERT_WEBHOOK = "SYNCLR_ALERT_WEBHOOK"
+"""Where alerts are posted. A secret: it is read where a message is sent and nowhere shown."""
 PROFILES = ("rehearsal", "gpu")
 DEFAULT_DAGSTER_HOME = ".synclr/dagster"
 

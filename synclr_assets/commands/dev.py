@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from synclr_assets.environment import DAGSTER_HOME, dagster_home
+from synclr_assets.environment import DAGSTER_HOME, DAGSTER_URL, dagster_home
 from synclr_assets.launch.instance import prepare_home
 
 
@@ -18,7 +18,8 @@ from synclr_assets.launch.instance import prepare_home
 def command(port: int, host: str) -> None:
     """Open the Dagster UI on 127.0.0.1."""
     home = prepare_home(dagster_home(os.environ))
-    environment = {**os.environ, DAGSTER_HOME: str(home)}
+    address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+    environment = {**os.environ, DAGSTER_HOME: str(home), DAGSTER_URL: address}
     dagster = Path(sys.executable).parent / "dagster"
     click.echo(f"Dagster UI on http://{host}:{port} (instance {home})")
     os.execve(

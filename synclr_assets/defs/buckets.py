@@ -6,12 +6,15 @@ So several buckets share one loaded model, and a crash leaves the finished ones 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 
 MakeBucket = Callable[[str], dg.MaterializeResult]
 """Makes one bucket and says what came of it."""
 Told = dg.MaterializeResult | dg.AssetCheckResult
+FAILED_BUCKETS = "failed buckets"
+"""Metadata of a check over several buckets: failed bucket -> its generation."""
 
 # Two stages of different policies never share a run. A run of several buckets says so bucket by bucket and
 # gives Dagster no output at its end, for which a later stage in the same run would wait in vain.
@@ -118,28 +121,29 @@ def _summaries(
             for verdict in results
             if verdict.check_name == spec.name
         }
-        failed = [bucket for bucket, verdict in of_check.items() if not verdict.passed]
+        failed = {b: verdict.metadata["generation"] for b, verdict in of_check.items() if not verdict.passed}
         severities = [verdict.severity for verdict in of_check.values()]
         yield dg.AssetCheckResult(
             check_name=spec.name,
             passed=not failed,
             severity=max(severities, key=lambda one: one == dg.AssetCheckSeverity.ERROR),
-            metadata={"buckets": len(of_check), "failed": len(failed), "failed buckets": failed},
+            metadata={"buckets": len(of_check), "failed": len(failed), FAILED_BUCKETS: failed},
         )
 
 
 def _named(result: dg.MaterializeResult, bucket: str) -> list[dg.AssetCheckResult]:
     """The verdicts, each saying which bucket and generation it is about."""
     assert result.metadata is not None
-    about = {"bucket": bucket, "generation": result.metadata["generation"]}
+    about: dict[str, Any] = {"bucket": bucket, "generation": result.metadata["generation"]}
     return [
-        verdict._replace(metadata={**verdict.metadata, **about}) for verdict in result.check_results or ()
+        verdict._replace(metadata={**(verdict.metadata or {}), **about})
+        for verdict in result.check_results or ()
     ]
 
 
 def _require_one_asset(context: dg.AssetExecutionContext) -> None:
     """Refuse a run of several buckets that also has later stages: Dagster would skip those without a word."""
-    selected = context.run.asset_selection or context.job_def.asset_layer.executable_asset_keys
+    selected = list(context.run.asset_selection or context.job_def.asset_layer.executable_asset_keys)
     if len(selected) > 1:
         raise dg.Failure(
             f"A run of several buckets makes one asset, this one was asked for {len(selected)}: launch a "

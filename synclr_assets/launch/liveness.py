@@ -35,3 +35,12 @@ def is_alive(process: str) -> bool | None:
     if host != socket.gethostname() or not Path("/proc/self/stat").exists():
         return None
     return started_at(int(process_id)) == started
+
+
+def is_dagster_process(process_id: int) -> bool:
+    """Whether a process of this machine with that id runs Dagster; an id that went to another program is not it."""
+    try:
+        command = Path(f"/proc/{process_id}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return b"dagster" in command or b"synclr" in command

@@ -107,18 +107,13 @@ class Launcher:
         resolved = self.definitions.resolve_job_def(job)
         events = _Follower(self.instance, on_event)
         partition = over.get(PARTITION_NAME_TAG)
-        selection = [dg.AssetKey(name) for name in assets]
+        own_tags = {"synclr/launched_by": "cli", PROCESS_TAG: this_process()}
         result = resolved.execute_in_process(
             instance=self.instance,
             partition_key=partition,
             run_config={**QUIET, "ops": ops},
-            tags={
-                "synclr/launched_by": "cli",
-                PROCESS_TAG: this_process(),
-                **({} if partition else over),
-                **(tags or {}),
-            },
-            asset_selection=selection,
+            tags={**own_tags, **({} if partition else over), **(tags or {})},
+            asset_selection=[dg.AssetKey(name) for name in assets],
             raise_on_error=False,
             run_id=events.run_id,
         )

@@ -28,13 +28,13 @@ def contribution_of(
     score_of: dict[str, dict[tuple[str, ...], float]] = defaultdict(dict)
     for row in scores:
         if row["subject"] == "model" and row["metric"] == METRIC:
-            protocol = (row["dataset"], row["split"], row["protocol_fingerprint"])
+            protocol: tuple[str, ...] = (row["dataset"], row["split"], row["protocol_fingerprint"])
             score_of[row["model_id"]][protocol] = row["value"]
     groups: dict[tuple[str, ...], list[tuple[set[str], float]]] = defaultdict(list)
     for model in trained:
         buckets = {entry["bucket"] for entry in model["inputs"]}
-        for protocol, value in score_of[model["model_id"]].items():
-            groups[(model["recipe_fingerprint"], *protocol)].append((buckets, value))
+        for measured, value in score_of[model["model_id"]].items():
+            groups[(model["recipe_fingerprint"], *measured)].append((buckets, value))
     differences: dict[str, list[float]] = defaultdict(list)
     for members in groups.values():
         for bucket in set().union(*(buckets for buckets, _ in members)):

@@ -35,6 +35,7 @@ def planned_cost(
     quoted = quote(work, figures | given)
     whole = total(line for line in quoted.lines if trains or line.bucket is not None)
     return PlannedCost(
+        num_captions=quoted.num_captions,
         requests=whole.requests,
         tokens=whole.prompt_tokens + whole.completion_tokens,
         gpu_hours=whole.gpu_hours,

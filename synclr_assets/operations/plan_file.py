@@ -36,6 +36,7 @@ class PlannedBucket(_Frozen):
 class PlannedCost(_Frozen):
     """What the plan is expected to take; an amount named in `lower_bounds` is at least that."""
 
+    num_captions: int
     requests: float
     tokens: float
     gpu_hours: float
@@ -106,10 +107,23 @@ def is_begun(store: Store, plan: Plan) -> bool:
     return store.blobs.exists(_begun_key(plan.plan_id))
 
 
+def is_finished(store: Store, plan: Plan) -> bool:
+    return store.blobs.exists(_finished_key(plan.plan_id))
+
+
 def record_begun(store: Store, plan: Plan) -> None:
     """Keep the plan in the store, where its runs read which generations they make."""
     store.blobs.put_bytes(_begun_key(plan.plan_id), plan.model_dump_json().encode())
 
 
+def record_finished(store: Store, plan: Plan) -> None:
+    """Mark the plan as done or handed over; it is not applied again."""
+    store.blobs.put_bytes(_finished_key(plan.plan_id), b"")
+
+
 def _begun_key(plan_id: str) -> str:
     return f"plans/{plan_id}.json"
+
+
+def _finished_key(plan_id: str) -> str:
+    return f"plans/{plan_id}.finished"

@@ -12,7 +12,14 @@ from datetime import datetime, timedelta
 
 from synclr_assets.concept_bank.bank import ConceptBank
 from synclr_assets.cost.workload import buckets_of
-from synclr_assets.operations.plan_file import Plan, PlannedBucket, PlannedCost, PlanRefusedError, is_begun
+from synclr_assets.operations.plan_file import (
+    Plan,
+    PlannedBucket,
+    PlannedCost,
+    PlanRefusedError,
+    is_begun,
+    is_finished,
+)
 from synclr_assets.operations.staleness import BucketState
 from synclr_assets.operations.unit_states import STAGES
 from synclr_assets.provenance.models import models
@@ -148,11 +155,8 @@ def check_plan(
         raise PlanRefusedError(f"The plan is for {plan.store}, not for {store.location.uri}.")
     begun = is_begun(store, plan)
     chosen = {name: states[name] for name in plan.generations if name in states}
-    if begun and chosen and all(_is_made(chosen.get(b.bucket), b) for b in plan.buckets):
-        if not plan.trains:
-            raise PlanRefusedError(
-                f"Plan {plan.plan_id} was applied before: its buckets are made. Make a new plan."
-            )
+    if is_finished(store, plan):
+        raise PlanRefusedError(f"Plan {plan.plan_id} was applied before: make a new one.")
     members = buckets_of(bank, plan.slice_name)
     now = world_of(store, bank, members, chosen, settings)
     moves = {
@@ -168,12 +172,6 @@ def check_plan(
     if begun:
         _check_own_generations(plan, chosen)
     return begun
-
-
-def _is_made(state: BucketState | None, planned: PlannedBucket) -> bool:
-    if state is None:
-        return False
-    return any(one.unit.generation == planned.generation and one.is_packed for one in state.generations)
 
 
 def _check_own_generations(plan: Plan, states: Mapping[str, BucketState]) -> None:
