@@ -67,7 +67,7 @@ def build_definitions(environment: dict[str, str]) -> dg.Definitions:
     return dg.Definitions(
         assets=referenced,
         asset_checks=[bucket_files_check(), buckets_are_fresh_check(), models_are_fresh_check()],
-        jobs=[dataset_job(), model_job(), freshness_job(), regenerate_job(profile)],
+        jobs=[dataset_job(), model_job(), freshness_job(), regenerate_job(profile, assets)],
         schedules=[*schedules, freshness_schedule()],
         sensors=[concept_files_sensor(bank), failed_run_alert(), failed_check_alert(checks)],
         resources=resources_of(profile, store_root(environment), bank.folder, budgets),

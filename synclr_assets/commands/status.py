@@ -13,15 +13,15 @@ from synclr_assets.commands.text_tables import aligned
 from synclr_assets.concept_bank.bank import concept_folder, read_bank
 from synclr_assets.cost.summary import Spent
 from synclr_assets.cost.workload import buckets_of
-from synclr_assets.operations.overview import (
+from synclr_assets.operations.staleness import BucketState, bucket_states, slice_states
+from synclr_assets.operations.unit_states import spent_by_unit
+from synclr_assets.report.overview import (
     BUCKET_HEADINGS,
     bucket_rows,
     generation_rows,
     slice_rows,
     summary_lines,
 )
-from synclr_assets.operations.staleness import BucketState, bucket_states, slice_states
-from synclr_assets.operations.unit_states import spent_by_unit
 from synclr_assets.store.errors import StoreError
 from synclr_assets.store.transactions import Unit
 

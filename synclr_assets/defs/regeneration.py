@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 from dagster._utils.schedules import is_valid_cron_schedule
 from pydantic import Field
@@ -134,7 +135,7 @@ def _reasons(states: Sequence[BucketState], evidence: Evidence) -> list[tuple[st
     return [(state.bucket, reasons) for state, reasons in ranked]
 
 
-def regenerate_job(profile: Profile) -> dg.JobDefinition:
+def regenerate_job(profile: Profile, assets: Sequence[dg.AssetsDefinition]) -> dg.JobDefinition:
     """One step: plan, hold against the budget, hand to the daemon. A person can launch it from the UI as well."""
 
     @dg.op(description="Plan the stalest buckets of a slice and queue their next generation as a backfill.")
@@ -146,7 +147,7 @@ def regenerate_job(profile: Profile) -> dg.JobDefinition:
     ) -> None:
         asked = Regeneration.model_validate(config.model_dump(exclude={"slice_name"}))
         opened, bank = store.open(), concept_bank.read()
-        planner = Planner(opened, bank, profile, context.instance, context.repository_def.asset_graph)
+        planner = Planner(opened, bank, profile, context.instance, AssetGraph.from_assets(assets))
         min_age = timedelta(days=asked.min_age_days)
         plan = planner.plan(config.slice_name, asked.stalest, min_age, trains=asked.train)
         if plan is None:

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from synclr_assets.cli import cli
 from synclr_assets.defs import resources
 from synclr_assets.defs.backfills import run_ranges
-from synclr_assets.launch.liveness import PROCESS_TAG, is_alive
+from synclr_assets.launch.liveness import PROCESS_TAG, is_alive, this_process
 from synclr_assets.launch.runs import Launcher, RunFailedError
+from synclr_assets.launch.stuck_runs import leaked_slots, stuck_runs
 from synclr_assets.stages.concepts import write_concepts
 from synclr_assets.store.store import Store
 from synclr_assets.store.transactions import Unit
@@ -101,11 +102,37 @@ def test_a_kill_in_the_middle_leaves_finished_buckets_finished(launcher: Launche
     (run,) = launcher.instance.get_runs()
     assert run.status == dg.DagsterRunStatus.STARTED
     assert is_alive(run.tags[PROCESS_TAG]) is False
+    free_what_the_dead_run_held(launcher, run)
 
     launcher.make_stage("captions", BUCKETS, ignore)
     assert made(launcher) == set(BUCKETS)
     assert tables.count("captions", partitions=Unit("weave", 0).partitions) == 8
     assert tables.read("captions", partitions=Unit("letters", 0).partitions).equals(before)
+
+
+def free_what_the_dead_run_held(launcher: Launcher, dead: dg.DagsterRun) -> None:
+    """The doctor names the run and its slot, and gives both back; a run that is alive is left alone."""
+    instance = launcher.instance
+    instance.event_log_storage.set_concurrency_slots("gpu", 1)
+    instance.event_log_storage.claim_concurrency_slot("gpu", dead.run_id, "captions")
+    alive = instance.create_run_for_job(
+        launcher.definitions.resolve_job_def("dataset_of_bucket"),
+        status=dg.DagsterRunStatus.STARTED,
+        tags={PROCESS_TAG: this_process()},
+    )
+    (stuck,) = stuck_runs(instance)
+    assert (stuck.run.run_id, stuck.is_dead) == (dead.run_id, True)
+    (slot,) = leaked_slots(instance, [stuck])
+    assert (slot.pool, slot.step_key) == ("gpu", "captions")
+    said = CliRunner().invoke(cli, ["doctor", "--free"]).output
+    assert f"run {dead.run_id[:8]} of dataset_of_bucket is marked as canceled" in said
+    assert f"1 slots of run {dead.run_id[:8]} are free" in said
+    assert stuck_runs(instance) == []
+    assert not instance.event_log_storage.get_concurrency_info("gpu").claimed_slots
+    canceled = instance.get_run_by_id(dead.run_id)
+    assert canceled is not None
+    assert canceled.status == dg.DagsterRunStatus.CANCELED
+    instance.report_run_canceled(alive)
 
 
 def test_later_stages_follow_for_buckets_that_are_no_neighbours(launcher: Launcher) -> None:

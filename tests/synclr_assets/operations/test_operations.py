@@ -12,7 +12,6 @@ from synclr_assets.cost.rates import Rates
 from synclr_assets.cost.settings_files import SettingsFileError
 from synclr_assets.cost.summary import spent_by
 from synclr_assets.operations.contribution import contribution_of
-from synclr_assets.operations.overview import bucket_rows, summary_lines
 from synclr_assets.operations.plan_cost import planned_cost
 from synclr_assets.operations.plan_file import (
     Plan,
@@ -31,6 +30,7 @@ from synclr_assets.operations.unit_states import STAGES, spent_by_unit
 from synclr_assets.provenance.inputs import training_inputs
 from synclr_assets.provenance.lineage import captions_of_model, model_lineage
 from synclr_assets.provenance.models import TrainedModel, record_model
+from synclr_assets.report.overview import bucket_rows, summary_lines
 from synclr_assets.stages.concepts import resolve_unit
 from synclr_assets.stages.stored_images import stored_views
 from synclr_assets.store.blobs import sha256_of

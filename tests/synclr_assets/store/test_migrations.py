@@ -44,9 +44,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
 
 
 def test_an_older_table_is_refused_then_migrated_with_its_cursors(store: Store) -> None:
-    with pytest.raises(
-        OlderSchemaError, match="schema version 1, this version of synclr needs 2: .*synclr migrate"
-    ):
+    with pytest.raises(OlderSchemaError, match=r"has schema version 1, .* needs 2: .*synclr migrate"):
         store.tables.read("quarantine")
     (pending,) = pending_migrations(store.tables, STEPS)
     migrate(store.tables, pending)
@@ -66,8 +64,8 @@ def test_a_migration_killed_after_its_commit_is_not_done_twice(
         raise KeyboardInterrupt
 
     (pending,) = pending_migrations(store.tables, STEPS)
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(migrations, "announce", die)
+    monkeypatch.setattr(migrations, "announce", die)
+    with pytest.raises(KeyboardInterrupt):
         migrate(store.tables, pending)
     assert pending_migrations(store.tables, STEPS) == []
     assert store.tables.read("quarantine")["attempts"].to_pylist() == [4]
