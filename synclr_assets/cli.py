@@ -8,6 +8,12 @@ import click
 _COMMANDS = {
     "concepts": ("synclr_assets.commands.concepts", "Begin, read and check the concept bank."),
     "materialize": ("synclr_assets.commands.materialize", "Make the data of a slice, train on it, score it."),
+    "backfill": ("synclr_assets.commands.backfill", "Make some stages of some buckets."),
+    "status": ("synclr_assets.commands.status", "Buckets x stages, what is stale, what runs."),
+    "plan": ("synclr_assets.commands.plan", "Plan the next generation of stale buckets."),
+    "apply": ("synclr_assets.commands.apply", "Carry out a plan, or refuse it."),
+    "retention": ("synclr_assets.commands.retention", "Drop what no kept model needs, after a dry run."),
+    "migrate": ("synclr_assets.commands.migrate", "Bring older tables to this version."),
     "demo": ("synclr_assets.commands.demo", "Everything for the shipped concepts, ending in one table."),
     "dev": ("synclr_assets.commands.dev", "Open the Dagster UI on 127.0.0.1."),
     "lineage": (

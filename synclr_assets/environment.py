@@ -13,6 +13,10 @@ SETTINGS = "SYNCLR_SETTINGS"
 PROFILES = ("rehearsal", "gpu", "cluster")
 ENGINE = "SYNCLR_ENGINE"
 ENGINES = ("local", "k8s", "ecs", "ray")
+DAGSTER_URL = "SYNCLR_DAGSTER_URL"
+"""Address of the Dagster UI, whose server reloads code locations; `synclr dev` sets it."""
+ALERT_WEBHOOK = "SYNCLR_ALERT_WEBHOOK"
+"""Where alerts are posted. A secret: it is read where a message is sent and nowhere shown."""
 DEFAULT_DAGSTER_HOME = ".synclr/dagster"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from synclr_assets.environment import DAGSTER_HOME, dagster_home
+from synclr_assets.environment import DAGSTER_HOME, DAGSTER_URL, dagster_home
 
 
 @click.command("dev")
@@ -20,7 +20,8 @@ def command(port: int, host: str) -> None:
     from synclr_assets.launch.instance import open_instance  # loads Dagster, which takes a second
 
     open_instance(home).dispose()
-    environment = {**os.environ, DAGSTER_HOME: str(home)}
+    address = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
+    environment = {**os.environ, DAGSTER_HOME: str(home), DAGSTER_URL: address}
     dagster = Path(sys.executable).parent / "dagster"
     click.echo(f"Dagster UI on http://{host}:{port} (instance {home})")
     os.execve(

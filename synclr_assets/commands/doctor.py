@@ -1,11 +1,11 @@
-"""`synclr doctor`: what this machine has, and what that allows. Changes nothing."""
+"""`synclr doctor`: what this machine has and what that allows; which runs are stuck, and ending those."""
 
 import importlib.util
 import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from synclr_assets.concept_bank.bank import concept_folder, read_bank
 from synclr_assets.environment import dagster_home, profile_of, store_root
 from synclr_assets.stages.purchases import requests_in_doubt
 from synclr_assets.store.location import Location
+from synclr_assets.store.migrations import pending_migrations
 from synclr_assets.store.store import Store
 
 KEYS = ("OPENAI_API_KEY", "HF_TOKEN", "AWS_ACCESS_KEY_ID")
@@ -39,8 +40,18 @@ class Finding:
 
 
 @click.command("doctor")
-def command() -> None:
-    """What this machine has and what that allows. Exit code 1 where something stands in the way of a rehearsal."""
+@click.option("--free", "frees", is_flag=True, help="End dead runs and give leaked pool slots back.")
+@click.option("--run", "run_ids", multiple=True, help="With --free: also end this silent run. Repeatable.")
+def command(frees: bool, run_ids: tuple[str, ...]) -> None:
+    """What this machine has and what that allows. Exit code 1 where something stands in the way of a rehearsal.
+
+    Stuck runs and leaked pool slots are explained; nothing is changed without --free.
+    """
+    if run_ids and not frees:
+        raise click.UsageError("--run goes with --free.")
+    if frees:
+        for done in free_stuck(os.environ, run_ids):
+            click.echo(done)
     findings = examine(os.environ)
     table = Table("", "found", "which means")
     for finding in findings:
@@ -63,6 +74,8 @@ def examine(environment: Mapping[str, str]) -> list[Finding]:
         *_keys(environment),
         *_weights(environment),
         _concepts(environment),
+        *_tables(environment),
+        *_runs(environment),
     ]
 
 
@@ -170,3 +183,46 @@ def _concepts(environment: Mapping[str, str]) -> Finding:
             "concepts", f"{found}, {len(bank.problems)} problems", "see `synclr concepts check`", True
         )
     return Finding("concepts", found, "every file is usable")
+
+
+def _tables(environment: Mapping[str, str]) -> list[Finding]:
+    pending = pending_migrations(Store(store_root(environment)).tables)
+    return [
+        Finding(f"table {one.table}", f"version {one.written} of {one.wanted}", "run `synclr migrate`", True)
+        for one in pending
+    ]
+
+
+def _runs(environment: Mapping[str, str]) -> list[Finding]:
+    """Stuck runs and leaked slots of the instance, where there is one."""
+    home = dagster_home(environment)
+    if not home.exists():
+        return []
+    from synclr_assets.launch.instance import open_instance  # loads Dagster, which takes a second
+    from synclr_assets.launch.stuck_runs import leaked_slots, stuck_runs
+
+    instance = open_instance(home)
+    stuck = stuck_runs(instance)
+    findings = [
+        Finding(
+            f"run {one.run.run_id[:8]}",
+            f"{one.run.job_name} is {one.run.status.value.lower()}, {one.because}",
+            "`synclr doctor --free` ends it" + ("" if one.is_dead else f" with --run {one.run.run_id[:8]}"),
+            True,
+        )
+        for one in stuck
+    ]
+    for slot in leaked_slots(instance, stuck):
+        found = f"held by {slot.step_key} of run {slot.run_id[:8]}: {slot.because}"
+        findings.append(Finding(f"pool {slot.pool}", found, "`synclr doctor --free` gives it back", True))
+    return findings or [Finding("runs", "none is stuck, no pool slot is leaked", "nothing to free")]
+
+
+def free_stuck(environment: Mapping[str, str], run_ids: Sequence[str]) -> Iterator[str]:
+    """End dead runs, free their slots and all leaked ones; a line for each thing done."""
+    from synclr_assets.launch.instance import open_instance  # loads Dagster, which takes a second
+    from synclr_assets.launch.stuck_runs import free, leaked_slots, stuck_runs
+
+    instance = open_instance(dagster_home(environment))
+    stuck = stuck_runs(instance)
+    yield from free(instance, stuck, leaked_slots(instance, stuck), run_ids)

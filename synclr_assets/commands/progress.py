@@ -89,8 +89,9 @@ class RunProgress:
         }
         shown = ", ".join(f"{name} {_short(facts[name])}" for name in _SHOWN_FACTS if name in facts)
         name = materialization.asset_key.to_user_string()
-        seconds = time.monotonic() - self._started
-        self.console.print(f"{self.partition:<10} {name:<18} {seconds:6.1f} s  {shown}", soft_wrap=True)
+        seconds, self._started = time.monotonic() - self._started, time.monotonic()
+        partition = materialization.partition or self.partition
+        self.console.print(f"{partition:<10} {name:<18} {seconds:6.1f} s  {shown}", soft_wrap=True)
 
 
 def _short(value: object) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from synclr_assets.concept_bank.bucket import Bucket
 from synclr_assets.concept_bank.bucket_file import bucket_of
 from synclr_assets.concept_bank.problems import Problem, RefusedError, quote
-from synclr_assets.concept_bank.slices import SLICES_STEM, named_slices_of, slices_of
+from synclr_assets.concept_bank.slices import SCHEDULES_STEM, SLICES_STEM, named_slices_of, slices_of
 from synclr_assets.concept_bank.yaml_tree import Tree, parse_yaml
 
 FOLDER_VARIABLE = "SYNCLR_CONCEPTS"
@@ -56,6 +56,7 @@ def read_bank(folder: Path) -> ConceptBank:
         by_stem.setdefault(path.stem, []).append(path)
     real_folder = os.path.realpath(folder)
     slice_files = by_stem.pop(SLICES_STEM, [])
+    by_stem.pop(SCHEDULES_STEM, None)
     buckets: dict[str, Bucket] = {}
     problems: list[Problem] = []
     for stem, twins in sorted(by_stem.items()):

@@ -8,6 +8,8 @@ from synclr_assets.concept_bank.problems import RefusedError, among, key_path, q
 from synclr_assets.concept_bank.yaml_tree import Tree
 
 SLICES_STEM = "slices"
+SCHEDULES_STEM = "schedules"
+"""Stem of a file that stands beside the bucket files and is none: when buckets are made anew."""
 
 _EXAMPLE = "slices: {shapes: [digits, objects]}"
 

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from synclr_assets.cost.summary import ledger_metadata
 from synclr_assets.report.previews import caption_table, contact_sheet, count_table, markdown_image
 from synclr_assets.stages.progress import StageCounts
+from synclr_assets.stages.stored_images import stored_views
 from synclr_assets.store.store import Store
 from synclr_assets.store.transactions import Unit
 from synclr_assets.synthesis.protocols import ModelProvenance
@@ -71,14 +72,8 @@ def image_sheet(store: Store, unit: Unit) -> dg.MarkdownMetadataValue:
     """A contact sheet: one row per caption, its four views side by side."""
     captions = first_captions(store, unit, "enriched_captions", SHEET_CAPTIONS)
     texts = {row["caption_id"]: row["text"] for row in captions}
-    stored = store.tables.read(
-        "image_bytes",
-        partitions=unit.partitions,
-        columns=["position", "caption_id", "view", "encoded"],
-        where=pc.field("caption_id").isin(list(texts)),
-    ).sort_by([("position", "ascending"), ("view", "ascending")])
     groups: dict[str, list[bytes]] = {}
-    for row in stored.to_pylist():
+    for row in stored_views(store, unit, list(texts)):
         groups.setdefault(row["caption_id"], []).append(row["encoded"])
     sheet = contact_sheet([(texts[identity], views) for identity, views in groups.items()])
     return dg.MarkdownMetadataValue(markdown_image(sheet, f"{unit}: four views per caption"))

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from synclr_assets.stages.images import VIEWS_PER_CAPTION
 from synclr_assets.stages.progress import StageCounts
+from synclr_assets.stages.stored_images import stored_views
 from synclr_assets.store.blobs import sha256_of
 from synclr_assets.store.store import Store
 from synclr_assets.store.transactions import Unit
@@ -93,10 +94,10 @@ def stored_groups(
     first = pc.field("position") < CHECKED_CAPTIONS
     facts = store.tables.read("images", partitions=unit.partitions, where=first).to_pylist()
     sha256_of_view = {(row["caption_id"], row["view"]): row["sha256"] for row in facts}
-    stored = store.tables.read("image_bytes", partitions=unit.partitions, where=first).sort_by("view")
+    identities = sorted({row["caption_id"] for row in facts})
     damaged = []
     groups: dict[str, list[bytes]] = {}
-    for row in stored.to_pylist():
+    for row in stored_views(store, unit, identities):
         if hashlib.sha256(row["encoded"]).hexdigest() != sha256_of_view.pop(
             (row["caption_id"], row["view"]), None
         ):

@@ -6,11 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
 
+from synclr_assets.concept_bank.bank import concept_folder, read_bank
 from synclr_assets.definitions import build_definitions
+from synclr_assets.defs.backfills import run_ranges
 from synclr_assets.defs.jobs import DATASET_ASSETS, DATASET_JOB, MODEL_ASSETS, MODEL_JOB
 from synclr_assets.environment import dagster_home
 from synclr_assets.launch.instance import open_instance
+from synclr_assets.launch.liveness import PROCESS_TAG, this_process
 from synclr_assets.store.errors import StoreError
 
 OnEvent = Callable[[dg.EventLogEntry], None]
@@ -26,6 +34,7 @@ class Launcher:
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self.environment = dict(os.environ if environment is None else environment)
+        self.bank = read_bank(concept_folder(self.environment))
         self.definitions = build_definitions(self.environment)
         self.instance = open_instance(dagster_home(self.environment))
 
@@ -35,7 +44,11 @@ class Launcher:
         """All corpus and dataset assets of one bucket. Raises RunFailedError."""
         config = {} if generation is None else {"generation": generation}
         return self._run(
-            DATASET_JOB, bucket, dict.fromkeys(DATASET_ASSETS[:-1], config), DATASET_ASSETS, on_event
+            DATASET_JOB,
+            {PARTITION_NAME_TAG: bucket},
+            dict.fromkeys(DATASET_ASSETS[:-1], config),
+            DATASET_ASSETS,
+            on_event,
         )
 
     def make_model(
@@ -45,37 +58,72 @@ class Launcher:
         *,
         checkpoint: Mapping[str, Any] | None = None,
         evaluation: Mapping[str, Any] | None = None,
+        assets: Sequence[str] = MODEL_ASSETS,
+        tags: Mapping[str, str] | None = None,
     ) -> dg.ExecuteInProcessResult:
-        """Checkpoint and scores of one slice. Raises RunFailedError."""
+        """Checkpoint and scores of one slice, or those of its `assets`. Raises RunFailedError."""
         configs = {
             "checkpoint": dict(checkpoint or {}),
             "linear_probe": dict(evaluation or {}),
             "segmentation": dict(evaluation or {}),
         }
-        return self._run(MODEL_JOB, slice_name, configs, MODEL_ASSETS, on_event)
+        return self._run(MODEL_JOB, {PARTITION_NAME_TAG: slice_name}, configs, assets, on_event, tags)
+
+    def make_stage(
+        self,
+        asset: str,
+        buckets: Sequence[str],
+        on_event: OnEvent,
+        *,
+        config: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """One stage of some buckets, several of them in a run where its model is worth sharing.
+
+        Raises RunFailedError after the last run, naming each run that failed; the others' buckets are made.
+        """
+        policy = self.definitions.resolve_asset_graph().get(dg.AssetKey(asset)).backfill_policy
+        failures = []
+        for first, last in run_ranges(list(self.bank.buckets), buckets, policy):
+            over = {PARTITION_NAME_TAG: first} if first == last else _range_tags(first, last)
+            try:
+                self._run(DATASET_JOB, over, {asset: config or {}}, (asset,), on_event, tags)
+            except RunFailedError as error:
+                failures.append(str(error))
+        if failures:
+            raise RunFailedError(" ".join(failures))
 
     def _run(
         self,
         job: str,
-        partition: str,
+        over: Mapping[str, str],
         configs: Mapping[str, Mapping[str, Any]],
         assets: Sequence[str],
         on_event: OnEvent,
+        tags: Mapping[str, str] | None = None,
     ) -> dg.ExecuteInProcessResult:
+        """One run over the partitions that the tags `over` name."""
         ops = {name: {"config": dict(configs[name])} for name in assets if configs.get(name)}
         resolved = self.definitions.resolve_job_def(job)
         events = _Follower(self.instance, on_event)
+        partition = over.get(PARTITION_NAME_TAG)
+        own_tags = {"synclr/launched_by": "cli", PROCESS_TAG: this_process()}
         result = resolved.execute_in_process(
             instance=self.instance,
             partition_key=partition,
             run_config={**QUIET, "ops": ops},
-            tags={"synclr/launched_by": "cli"},
+            tags={**own_tags, **({} if partition else over), **(tags or {})},
+            asset_selection=[dg.AssetKey(name) for name in assets],
             raise_on_error=False,
             run_id=events.run_id,
         )
         if not result.success:
-            raise RunFailedError(_sentence(result, job, partition))
+            raise RunFailedError(_sentence(result, job, partition or "...".join(over.values())))
         return result
+
+
+def _range_tags(first: str, last: str) -> dict[str, str]:
+    return {ASSET_PARTITION_RANGE_START_TAG: first, ASSET_PARTITION_RANGE_END_TAG: last}
 
 
 class _Follower:

@@ -34,7 +34,22 @@ def resolve_unit(tables: Tables, bucket: str, generation: int | None) -> Unit:
             f"Bucket {bucket} has generations 0 to {latest}, not {generation}: materialise concepts of {bucket} "
             f"with generation {latest + 1} to start a new one."
         )
-    return Unit(bucket, generation)
+    unit = Unit(bucket, generation)
+    handle = tables.open("concepts")
+    if handle is not None and handle.transaction_version(_dropped_id(unit)) is not None:
+        raise StoreError(
+            f"{unit} was dropped by a retention rule: its rows and shards are gone, use a later one."
+        )
+    return unit
+
+
+def mark_dropped(tables: Tables, unit: Unit) -> None:
+    """Say for ever that the unit's data is gone; its concepts stay as a record, and no stage works on it again."""
+    tables.append_once("concepts", _dropped_id(unit), rows_of("concepts", []))
+
+
+def _dropped_id(unit: Unit) -> str:
+    return f"dropped/{unit.bucket}/{unit.generation}"
 
 
 def write_concepts(store: Store, bucket: Bucket, generation: int | None = None, run_id: str = "") -> Unit:

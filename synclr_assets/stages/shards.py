@@ -58,8 +58,12 @@ class ShardCounts:
 
 def shard_key(unit: Unit, shard_index: int) -> str:
     """Path of a shard below the store's root."""
-    generation = f"g{unit.generation:04d}"
-    return f"shards/{unit.bucket}/{generation}/{unit.bucket}-{generation}-{shard_index:06d}.tar"
+    return f"{shard_folder(unit)}/{unit.bucket}-g{unit.generation:04d}-{shard_index:06d}.tar"
+
+
+def shard_folder(unit: Unit) -> str:
+    """Where all shards of the unit are, below the store's root."""
+    return f"shards/{unit.bucket}/g{unit.generation:04d}"
 
 
 def num_shards_of(total: int, settings: ShardSettings) -> int:

@@ -13,6 +13,10 @@ class NewerSchemaError(StoreError):
     """A table was written by a newer version of this software."""
 
 
+class OlderSchemaError(StoreError):
+    """A table was written by an older version of this software and has to be migrated first."""
+
+
 class FencedError(StoreError):
     """Another run took over the same stage of the same bucket generation."""
 

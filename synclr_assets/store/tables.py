@@ -13,7 +13,7 @@ from deltalake import CommitProperties, DeltaTable, Transaction, WriterPropertie
 from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.writer.properties import ColumnProperties
 
-from synclr_assets.store.errors import NewerSchemaError
+from synclr_assets.store.errors import NewerSchemaError, OlderSchemaError
 from synclr_assets.store.location import Location
 from synclr_assets.store.schemas import TABLES, TableSpec
 
@@ -34,21 +34,33 @@ class Tables:
     def open(self, name: str) -> DeltaTable | None:
         """A fresh handle at the newest version, or None where nothing was ever written.
 
-        Raises NewerSchemaError for a table that a newer version of this software wrote.
+        Raises NewerSchemaError for a table that a newer version of this software wrote, OlderSchemaError for one
+        that has to be migrated.
         """
+        handle = self.open_any_version(name)
+        if handle is None:
+            return None
+        written, wanted = schema_version_of(handle), self.spec(name).schema_version
+        if written > wanted:
+            raise NewerSchemaError(
+                f"Table {name} at {self.location.uri} has schema version {written}, but this version of synclr "
+                f"knows {wanted}: upgrade synclr."
+            )
+        if written < wanted:
+            raise OlderSchemaError(
+                f"Table {name} at {self.location.uri} has schema version {written}, this version of synclr needs "
+                f"{wanted}: stop all runs and run `synclr migrate`."
+            )
+        return handle
+
+    def open_any_version(self, name: str) -> DeltaTable | None:
+        """A fresh handle whatever version of this software wrote it, for migrations."""
         try:
-            handle = DeltaTable(
+            return DeltaTable(
                 self.location.table_uri(name), storage_options=self.location.storage_options() or None
             )
         except TableNotFoundError:
             return None
-        written = int(handle.metadata().configuration.get(SCHEMA_VERSION_KEY) or 1)
-        if written > self.spec(name).schema_version:
-            raise NewerSchemaError(
-                f"Table {name} at {self.location.uri} has schema version {written}, but this version of synclr "
-                f"knows {self.spec(name).schema_version}: upgrade synclr."
-            )
-        return handle
 
     def open_or_create(self, name: str) -> DeltaTable:
         existing = self.open(name)
@@ -108,6 +120,12 @@ class Tables:
         dataset = self.snapshot(name, partitions)
         return 0 if dataset is None else dataset.count_rows(filter=where)
 
+    def files(self, name: str) -> pa.Table:
+        """One row per data file: `size_bytes`, `num_records`, `modification_time` (ms), `partition.*`, and `min.*`,
+        `max.*` of plain columns. Read from the log alone, so it costs the same for small and large tables."""
+        handle = self.open(name)
+        return pa.table({}) if handle is None else pa.table(handle.get_add_actions(flatten=True))
+
     def append(
         self,
         handle: DeltaTable,
@@ -125,7 +143,7 @@ class Tables:
             rows.select(spec.schema.names).cast(spec.schema),
             mode="append",
             schema_mode=None if has_all_columns else "merge",
-            writer_properties=_writer_properties(spec),
+            writer_properties=writer_properties(spec),
             commit_properties=CommitProperties(
                 custom_metadata=metadata or {}, app_transactions=list(transactions) or None
             ),
@@ -167,6 +185,12 @@ class Tables:
         )
 
 
+def schema_version_of(handle: DeltaTable) -> int:
+    """What the table's property says, or the commit of a migration that could not set it any more."""
+    written = int(handle.metadata().configuration.get(SCHEMA_VERSION_KEY) or 1)
+    return max(written, handle.transaction_version(SCHEMA_VERSION_KEY) or 0)
+
+
 def windows(
     dataset: ds.Dataset, cursor: str, start: int, end: int, size: int, columns: Sequence[str] | None = None
 ) -> Iterator[tuple[int, int, pa.Table]]:
@@ -187,7 +211,7 @@ def sql_literal(value: str | int) -> str:
     return str(value) if isinstance(value, int) else "'" + value.replace("'", "''") + "'"
 
 
-def _writer_properties(spec: TableSpec) -> WriterProperties:
+def writer_properties(spec: TableSpec) -> WriterProperties:
     if spec.large_binary_column is None:
         return WriterProperties(compression="ZSTD")
     raw = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")

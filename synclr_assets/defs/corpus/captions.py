@@ -1,9 +1,12 @@
 """Asset `captions`: a language model's captions of the c and c_rel templates, and the plans of c_bg captions."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import pyarrow.compute as pc
 
 from synclr_assets.cost.guard import BudgetGuard
+from synclr_assets.defs.buckets import MANY_BUCKETS, Told, each_bucket
 from synclr_assets.defs.generations import GenerationConfig, data_version
 from synclr_assets.defs.observations import caption_metadata, caption_sample, progress_log
 from synclr_assets.defs.placement import Placement
@@ -19,6 +22,8 @@ def captions_asset(partitions: BankPartitions, placement: Placement) -> dg.Asset
 
     @dg.asset(
         partitions_def=partitions.buckets,
+        backfill_policy=MANY_BUCKETS,
+        output_required=False,
         deps=["concepts"],
         group_name="corpus",
         kinds={"deltalake", "llm"},
@@ -56,42 +61,46 @@ def captions_asset(partitions: BankPartitions, placement: Placement) -> dg.Asset
         store: StoreResource,
         captioner: CaptionerResource,
         dataset: DatasetResource,
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[Told]:
         opened = store.open()
-        unit = resolve_unit(opened.tables, context.partition_key, config.generation)
         generator, prompt_set = captioner.make(), captioner.prompts()
-        model = generator.provenance.model
-        guard = BudgetGuard(opened.tables, unit, "captions", context.run.run_id, dataset.budget(), model)
-        counts = write_captions(
-            opened,
-            unit,
-            generator,
-            prompt_set,
-            dataset.captions,
-            run_id=context.run.run_id,
-            on_progress=progress_log(context, "captions"),
-            before_batch=guard.before,
-        )
-        plans = opened.tables.count(
-            "captions", partitions=unit.partitions, where=~pc.field("text").is_valid()
-        )
-        return dg.MaterializeResult(
-            metadata={
-                **caption_metadata(opened, counts, generator.provenance, "captions"),
-                "waiting for a background": plans,
-                "sample": caption_sample(opened, unit, "captions"),
-            },
-            data_version=data_version(
-                "captions",
+
+        def of_bucket(bucket: str) -> dg.MaterializeResult:
+            unit = resolve_unit(opened.tables, bucket, config.chosen(context, opened, bucket))
+            model = generator.provenance.model
+            guard = BudgetGuard(opened.tables, unit, "captions", context.run.run_id, dataset.budget(), model)
+            counts = write_captions(
+                opened,
                 unit,
-                settings_of(generator, prompt_set, dataset.captions),
-                counts.written,
-            ),
-            check_results=[
-                accounted("captions_account_for_budget", counts),
-                mentions_concept("captions_mention_their_concept", opened, unit, "captions"),
-                unique_texts("captions_are_unique", opened, unit, "captions"),
-            ],
-        )
+                generator,
+                prompt_set,
+                dataset.captions,
+                run_id=context.run.run_id,
+                on_progress=progress_log(context, "captions"),
+                before_batch=guard.before,
+            )
+            plans = opened.tables.count(
+                "captions", partitions=unit.partitions, where=~pc.field("text").is_valid()
+            )
+            return dg.MaterializeResult(
+                metadata={
+                    **caption_metadata(opened, counts, generator.provenance, "captions"),
+                    "waiting for a background": plans,
+                    "sample": caption_sample(opened, unit, "captions"),
+                },
+                data_version=data_version(
+                    "captions",
+                    unit,
+                    settings_of(generator, prompt_set, dataset.captions),
+                    counts.written,
+                ),
+                check_results=[
+                    accounted("captions_account_for_budget", counts),
+                    mentions_concept("captions_mention_their_concept", opened, unit, "captions"),
+                    unique_texts("captions_are_unique", opened, unit, "captions"),
+                ],
+            )
+
+        yield from each_bucket(context, of_bucket)
 
     return captions

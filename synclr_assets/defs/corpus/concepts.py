@@ -1,13 +1,17 @@
 """Asset `concepts`: the concepts of a bucket, and with them a generation of everything below."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 
+from synclr_assets.defs.buckets import ONE_BUCKET, Told, each_bucket
 from synclr_assets.defs.generations import GenerationConfig, data_version
 from synclr_assets.defs.placement import Placement
 from synclr_assets.defs.resources import ConceptBankResource, StoreResource
 from synclr_assets.partitions import BankPartitions
 from synclr_assets.report.previews import markdown_table
 from synclr_assets.stages.concepts import write_concepts
+from synclr_assets.store.errors import StoreError
 
 SAMPLE_ROWS = 20
 
@@ -17,6 +21,8 @@ def concepts_asset(partitions: BankPartitions, placement: Placement) -> dg.Asset
 
     @dg.asset(
         partitions_def=partitions.buckets,
+        backfill_policy=ONE_BUCKET,
+        output_required=False,
         group_name="corpus",
         kinds={"yaml", "deltalake"},
         owners=["team:corpus"],
@@ -37,39 +43,48 @@ def concepts_asset(partitions: BankPartitions, placement: Placement) -> dg.Asset
         config: GenerationConfig,
         store: StoreResource,
         concept_bank: ConceptBankResource,
-    ) -> dg.MaterializeResult:
-        bank = concept_bank.read()
-        bucket = bank.buckets.get(context.partition_key)
-        if bucket is None:
-            raise dg.Failure(_missing(context.partition_key, [problem.sentence for problem in bank.problems]))
+    ) -> Iterator[Told]:
         opened = store.open()
-        unit = write_concepts(opened, bucket, config.generation, context.run.run_id)
-        rows = opened.tables.read("concepts", partitions=unit.partitions).sort_by("concept_index").to_pylist()
-        allocated = sum(row["num_captions"] for row in rows)
-        shown = [
-            (row["concept"], row["weight"], row["num_captions"], ", ".join(row["templates"]))
-            for row in rows[:SAMPLE_ROWS]
-        ]
-        return dg.MaterializeResult(
-            metadata={
-                "generation": unit.generation,
-                "concepts": len(rows),
-                "captions planned": allocated,
-                "source": bucket.source,
-                "sample": dg.MarkdownMetadataValue(
-                    markdown_table(("concept", "weight", "captions", "templates"), shown)
-                ),
-                "dagster/row_count": len(rows),
-            },
-            data_version=data_version("concepts", unit, bucket.fingerprint),
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name="budget_is_allocated",
-                    passed=allocated == bucket.num_captions,
-                    metadata={"allocated": allocated, "budget": bucket.num_captions},
-                )
-            ],
-        )
+        bank = concept_bank.read()
+
+        def of_bucket(name: str) -> dg.MaterializeResult:
+            bucket = bank.buckets.get(name)
+            if bucket is None:
+                raise StoreError(_missing(name, [problem.sentence for problem in bank.problems]))
+            generation = config.chosen(context, opened, name)
+            unit = write_concepts(opened, bucket, generation, context.run.run_id)
+            rows = (
+                opened.tables.read("concepts", partitions=unit.partitions)
+                .sort_by("concept_index")
+                .to_pylist()
+            )
+            allocated = sum(row["num_captions"] for row in rows)
+            shown = [
+                (row["concept"], row["weight"], row["num_captions"], ", ".join(row["templates"]))
+                for row in rows[:SAMPLE_ROWS]
+            ]
+            return dg.MaterializeResult(
+                metadata={
+                    "generation": unit.generation,
+                    "concepts": len(rows),
+                    "captions planned": allocated,
+                    "source": bucket.source,
+                    "sample": dg.MarkdownMetadataValue(
+                        markdown_table(("concept", "weight", "captions", "templates"), shown)
+                    ),
+                    "dagster/row_count": len(rows),
+                },
+                data_version=data_version("concepts", unit, bucket.fingerprint),
+                check_results=[
+                    dg.AssetCheckResult(
+                        check_name="budget_is_allocated",
+                        passed=allocated == bucket.num_captions,
+                        metadata={"allocated": allocated, "budget": bucket.num_captions},
+                    )
+                ],
+            )
+
+        yield from each_bucket(context, of_bucket)
 
     return concepts
 

@@ -1,10 +1,13 @@
 """Asset `images`: four checked views of every caption, from a text-to-image model."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 import pyarrow.compute as pc
 
 from synclr_assets.cost.guard import BudgetGuard
 from synclr_assets.cost.summary import ledger_metadata
+from synclr_assets.defs.buckets import MANY_BUCKETS, Told, each_bucket
 from synclr_assets.defs.generations import GenerationConfig, data_version
 from synclr_assets.defs.observations import image_sheet, progress_log, provenance_text
 from synclr_assets.defs.placement import Placement
@@ -21,6 +24,8 @@ def images_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsD
 
     @dg.asset(
         partitions_def=partitions.buckets,
+        backfill_policy=MANY_BUCKETS,
+        output_required=False,
         deps=["enriched_captions"],
         group_name="dataset",
         kinds={"deltalake", "jpeg"},
@@ -59,61 +64,67 @@ def images_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsD
         store: StoreResource,
         image_sampler: ImageSamplerResource,
         dataset: DatasetResource,
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[Told]:
         opened = store.open()
-        unit = resolve_unit(opened.tables, context.partition_key, config.generation)
         sampler, agreement = image_sampler.make(), image_sampler.agreement()
-        model = sampler.provenance.model
-        guard = BudgetGuard(opened.tables, unit, "images", context.run.run_id, dataset.budget(), model)
-        counts = write_images(
-            opened,
-            unit,
-            sampler,
-            dataset.images,
-            agreement=agreement,
-            prices=image_sampler.prices,
-            run_id=context.run.run_id,
-            on_progress=progress_log(context, "captions drawn"),
-            before_window=guard.before,
-        )
-        facts = opened.tables.read("images", partitions=unit.partitions, columns=["size_bytes", "reseeds"])
-        spent = opened.tables.read(
-            "ledger",
-            partitions=unit.partitions,
-            columns=["units", "wall_seconds"],
-            where=pc.field("stage") == "images",
-        )
-        seconds = pc.sum(spent["wall_seconds"]).as_py() or 0.0
-        return dg.MaterializeResult(
-            metadata={
-                "generation": unit.generation,
-                "captions": counts.written,
-                "images": facts.num_rows,
-                "views per caption": VIEWS_PER_CAPTION,
-                "quarantined": counts.num_quarantined,
-                "quarantined by reason": dg.MarkdownMetadataValue(count_table(counts.quarantined)),
-                "reseeded images": pc.sum(pc.greater(facts["reseeds"], 0)).as_py() or 0,
-                "mean size (bytes)": round(pc.mean(facts["size_bytes"]).as_py() or 0.0),
-                "images per second": round((pc.sum(spent["units"]).as_py() or 0) / seconds, 1)
-                if seconds
-                else 0.0,
-                "generator": provenance_text(sampler.provenance),
-                **ledger_metadata(opened, unit, "images"),
-                "contact sheet": image_sheet(opened, unit),
-                "dagster/row_count": facts.num_rows,
-            },
-            data_version=data_version(
-                "images", unit, settings_of(sampler, dataset.images, agreement), facts.num_rows
-            ),
-            check_results=[
-                accounted("images_account_for_captions", counts),
-                *stored_groups(
-                    ("image_bytes_match_their_facts", "positive_groups_are_sound"),
-                    opened,
-                    unit,
-                    sampler.size_px,
+
+        def of_bucket(bucket: str) -> dg.MaterializeResult:
+            unit = resolve_unit(opened.tables, bucket, config.chosen(context, opened, bucket))
+            model = sampler.provenance.model
+            guard = BudgetGuard(opened.tables, unit, "images", context.run.run_id, dataset.budget(), model)
+            counts = write_images(
+                opened,
+                unit,
+                sampler,
+                dataset.images,
+                agreement=agreement,
+                prices=image_sampler.prices,
+                run_id=context.run.run_id,
+                on_progress=progress_log(context, "captions drawn"),
+                before_window=guard.before,
+            )
+            facts = opened.tables.read(
+                "images", partitions=unit.partitions, columns=["size_bytes", "reseeds"]
+            )
+            spent = opened.tables.read(
+                "ledger",
+                partitions=unit.partitions,
+                columns=["units", "wall_seconds"],
+                where=pc.field("stage") == "images",
+            )
+            seconds = pc.sum(spent["wall_seconds"]).as_py() or 0.0
+            return dg.MaterializeResult(
+                metadata={
+                    "generation": unit.generation,
+                    "captions": counts.written,
+                    "images": facts.num_rows,
+                    "views per caption": VIEWS_PER_CAPTION,
+                    "quarantined": counts.num_quarantined,
+                    "quarantined by reason": dg.MarkdownMetadataValue(count_table(counts.quarantined)),
+                    "reseeded images": pc.sum(pc.greater(facts["reseeds"], 0)).as_py() or 0,
+                    "mean size (bytes)": round(pc.mean(facts["size_bytes"]).as_py() or 0.0),
+                    "images per second": round((pc.sum(spent["units"]).as_py() or 0) / seconds, 1)
+                    if seconds
+                    else 0.0,
+                    "generator": provenance_text(sampler.provenance),
+                    **ledger_metadata(opened, unit, "images"),
+                    "contact sheet": image_sheet(opened, unit),
+                    "dagster/row_count": facts.num_rows,
+                },
+                data_version=data_version(
+                    "images", unit, settings_of(sampler, dataset.images, agreement), facts.num_rows
                 ),
-            ],
-        )
+                check_results=[
+                    accounted("images_account_for_captions", counts),
+                    *stored_groups(
+                        ("image_bytes_match_their_facts", "positive_groups_are_sound"),
+                        opened,
+                        unit,
+                        sampler.size_px,
+                    ),
+                ],
+            )
+
+        yield from each_bucket(context, of_bucket)
 
     return images
