@@ -3,7 +3,13 @@
 import runpy
 import sys
 
-BENCHMARKS = ("benchmarks.captions", "benchmarks.images", "benchmarks.loader", "benchmarks.loader_growth")
+BENCHMARKS = (
+    "benchmarks.captions",
+    "benchmarks.images",
+    "benchmarks.loader",
+    "benchmarks.loader_growth",
+    "benchmarks.training_step",
+)
 
 for name in BENCHMARKS:
     print(f"\n== {name}", flush=True)
