@@ -10,6 +10,7 @@ BENCHMARKS = (
     "benchmarks.loader_growth",
     "benchmarks.orchestration",
     "benchmarks.probes",
+    "benchmarks.training_step",
 )
 
 for name in BENCHMARKS:

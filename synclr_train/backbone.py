@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from timm.layers.hybrid_embed import HybridEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from synclr_train.config import BackboneConfig
 
@@ -62,10 +63,14 @@ def build_vit(config: BackboneConfig, *, drop_path_rate: float = 0.0) -> VisionT
 class MaskedBackbone(nn.Module):
     """A ViT whose patch embeddings can be replaced by a learnt mask token (SynCLR 3.3, iBOT)."""
 
-    def __init__(self, config: BackboneConfig, *, drop_path_rate: float, masked: bool) -> None:
-        """`masked` creates the mask token; a backbone without one refuses masks."""
+    def __init__(
+        self, config: BackboneConfig, *, drop_path_rate: float, masked: bool, recomputes: bool = False
+    ) -> None:
+        """`masked` creates the mask token; a backbone without one refuses masks. `recomputes` keeps no
+        activation of a block and computes it again in the backward pass."""
         super().__init__()
         self.vit = build_vit(config, drop_path_rate=drop_path_rate)
+        self.recomputes = recomputes
         self.mask_token = nn.Parameter(torch.zeros(config.embed_dim)) if masked else None
 
     def forward(
@@ -78,7 +83,12 @@ class MaskedBackbone(nn.Module):
             grid = masks.view(tokens.shape[:3]).unsqueeze(-1)
             tokens = torch.where(grid, self.mask_token.to(tokens.dtype), tokens)
         tokens = self.vit.norm_pre(self.vit._pos_embed(tokens))
-        tokens = self.vit.norm(self.vit.blocks(tokens))
+        if self.recomputes and torch.is_grad_enabled():
+            for block in self.vit.blocks:
+                tokens = checkpoint(block, tokens, use_reentrant=False)
+        else:
+            tokens = self.vit.blocks(tokens)
+        tokens = self.vit.norm(tokens)
         return self.vit.pool(tokens), tokens[:, self.vit.num_prefix_tokens :]
 
     def _embed(self, images: Tensor) -> Tensor:

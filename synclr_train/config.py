@@ -236,13 +236,29 @@ class Departure(Config):
     """The reason, in one sentence."""
 
 
+MACHINE_SETTINGS = (
+    "devices",
+    "strategy",
+    "num_workers",
+    "encoded_cache_bytes",
+    "max_quarantined_share",
+    "crops_per_pass",
+    "recompute_activations",
+    "log_every_steps",
+    "checkpoint_every_steps",
+    "checkpoints_kept",
+)
+"""Fields of a recipe that may differ when a run is continued on another machine."""
+
+
 class Recipe(Config):
     """Everything `fit` needs to know apart from the shards: one complete, frozen config."""
 
     name: str
     """Name under which the recipe is found."""
-    objective: Literal["synclr", "simclr"]
-    """What counts as a positive: images of one caption (`synclr`) or crops of one image (`simclr`)."""
+    objective: Literal["synclr", "simclr", "supervised"]
+    """What belongs together: images of one caption (`synclr`), crops of one image (`simclr`), or images of one
+    concept, told apart by a linear classifier on the representation (`supervised`)."""
     ema_teacher: bool
     """Whether keys come from an EMA teacher and anchors pass a predictor; False contrasts the student with
     itself, as StableRep and SimCLR do."""
@@ -272,10 +288,16 @@ class Recipe(Config):
     """Whose backbone is exported."""
     devices: PositiveInt
     """Devices per machine."""
-    strategy: str
-    """Lightning strategy (`auto`, `ddp`, ...)."""
+    strategy: Literal["auto", "ddp"]
+    """Lightning strategy: `auto` is one device, or DDP over several."""
     num_workers: Annotated[int, Field(ge=0)]
     """Processes per device that read and decode; 0 reads in the training process."""
+    crops_per_pass: PositiveInt | None
+    """Crops that pass the encoders at once on a device; None takes all. With fewer, the student's activations
+    are computed again in the backward pass, one part after another: memory follows this number, while losses,
+    BatchNorm and gradients still see the whole batch."""
+    recompute_activations: bool
+    """Whether the activations inside the student's blocks are computed again in the backward pass."""
     encoded_cache_bytes: Annotated[int, Field(ge=0)]
     """Memory for encoded images that later epochs read again, per loading process, in bytes."""
     max_quarantined_share: Probability
@@ -284,6 +306,8 @@ class Recipe(Config):
     """Distance of two rows of metrics.csv, in steps."""
     checkpoint_every_steps: PositiveInt
     """Distance of two resume points, in steps."""
+    checkpoints_kept: PositiveInt
+    """Resume points that stay on disk, the newest ones."""
     departures: tuple[Departure, ...]
     """Where this recipe leaves the paper, and why."""
 
@@ -300,6 +324,10 @@ class Recipe(Config):
             raise ValueError("objective 'synclr' needs batch.views_per_caption of at least 2")
         if self.objective == "simclr" and self.crops.num_global < 2:
             raise ValueError("objective 'simclr' needs crops.num_global of at least 2")
+        if self.objective == "supervised" and (self.ema_teacher or self.crops.num_local):
+            raise ValueError(
+                "objective 'supervised' has no keys: set ema_teacher to false and crops.num_local to 0"
+            )
         if (
             self.objective == "simclr"
             and self.crops.num_local
@@ -331,9 +359,12 @@ class Recipe(Config):
     @property
     def fingerprint(self) -> str:
         """32 hex characters that name every setting; the prose of `departures` is not part of it."""
-        content = self.model_dump(mode="json", exclude={"departures"})
-        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
-        return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()
+        return _digest(self.model_dump(mode="json", exclude={"departures"}))
+
+    @property
+    def run_fingerprint(self) -> str:
+        """Like `fingerprint`, without what may change when a run is continued: machine and bookkeeping."""
+        return _digest(self.model_dump(mode="json", exclude={"departures", *MACHINE_SETTINGS}))
 
     def varied(self, **changes: object) -> "Recipe":
         """This recipe with top-level fields replaced, checked again as a whole."""
@@ -351,3 +382,8 @@ class Recipe(Config):
             update={"teacher_temperature_steps": max(1, round(self.ibot.teacher_temperature_steps * share))}
         )
         return self.varied(steps=steps, optimiser=optimiser, ibot=ibot)
+
+
+def _digest(content: dict[str, object]) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(canonical.encode(), digest_size=16).hexdigest()

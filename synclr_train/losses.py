@@ -4,12 +4,19 @@ Pure functions of tensors; under torch.distributed they gather keys and balance 
 process, so that the mean over processes equals the loss of one process holding the joined batch.
 """
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.distributed.nn.functional import all_gather as all_gather_with_gradient
 from torch.nn import functional
+
+SMALLEST_TOTAL = 1e-30
+"""Sinkhorn-Knopp's totals are held above this, so that a prototype nobody wants divides nothing by 0."""
+ROWS_AT_ONCE = 32
+"""Tokens whose cross-entropy is computed together: with 65 536 prototypes 8 MiB, which caches hold."""
 
 
 def multi_positive_contrastive(
@@ -39,6 +46,13 @@ def multi_positive_contrastive(
     return (log_partition - mean_positive).mean()
 
 
+def concept_cross_entropy(
+    scores: Float[Tensor, "crops concepts"], labels: Int[Tensor, " crops"]
+) -> Float[Tensor, ""]:
+    """Mean cross-entropy between softmax(scores) and each crop's concept (the supervised row of table 5)."""
+    return functional.cross_entropy(scores.float(), labels)
+
+
 def sinkhorn_knopp(
     scores: Float[Tensor, "tokens prototypes"], *, temperature: float, num_iterations: int
 ) -> Float[Tensor, "tokens prototypes"]:
@@ -46,15 +60,17 @@ def sinkhorn_knopp(
 
     Each iteration gives every prototype the same total, then every token the total 1.
     """
-    scores = scores.float() / temperature
-    assignment = torch.exp(scores - _reduced(scores.max(), dist.ReduceOp.MAX))
+    greatest = _reduced(scores.max().float(), dist.ReduceOp.MAX)
     num_tokens = _reduced(torch.tensor(float(len(scores)), device=scores.device), dist.ReduceOp.SUM)
-    smallest = torch.finfo(assignment.dtype).tiny
+    kernel = scores.to(torch.float32, copy=True).sub_(greatest).div_(temperature).exp_()
+    # The result is always the kernel with scaled rows and columns, so the iterations move two vectors alone.
+    per_token = kernel.new_ones(len(kernel))
+    per_prototype = kernel.new_ones(kernel.shape[1])
     for _ in range(num_iterations):
-        per_prototype = _reduced(assignment.sum(dim=0), dist.ReduceOp.SUM).clamp(min=smallest)
-        assignment = assignment * (num_tokens / (per_prototype * assignment.shape[1]))
-        assignment = assignment / assignment.sum(dim=1, keepdim=True).clamp(min=smallest)
-    return assignment
+        totals = _reduced(per_token @ kernel, dist.ReduceOp.SUM).clamp_(min=SMALLEST_TOTAL)
+        per_prototype = num_tokens / (totals * kernel.shape[1])
+        per_token = 1 / (kernel @ per_prototype).clamp_(min=SMALLEST_TOTAL)
+    return kernel.mul_(per_token.unsqueeze(1)).mul_(per_prototype)
 
 
 def masked_patch_cross_entropy(
@@ -68,12 +84,42 @@ def masked_patch_cross_entropy(
 
     Tokens are ordered as `masks.nonzero()`. At least one patch must be masked.
     """
-    per_token = -(
-        teacher_assignment * functional.log_softmax(student_scores.float() / student_temperature, dim=-1)
-    ).sum(-1)
     masked_per_image = masks.sum(dim=1)
     weights = (1.0 / masked_per_image.clamp(min=1)).unsqueeze(1).expand(masks.shape)[masks]
-    return (per_token * weights).sum() / (masked_per_image > 0).sum()
+    weights = weights / (masked_per_image > 0).sum()
+    total: Tensor = _WeightedCrossEntropy.apply(
+        student_scores, teacher_assignment, weights, student_temperature
+    )
+    return total
+
+
+class _WeightedCrossEntropy(torch.autograd.Function):
+    """Weighted sum of the cross-entropies of rows; the gradient is made in the same pass over the scores, a few
+    rows at a time, because 65 536 prototypes make every further pass a walk through main memory."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, scores: Tensor, targets: Tensor, weights: Tensor, temperature: float
+    ) -> Float[Tensor, ""]:
+        gradient = torch.empty_like(scores) if ctx.needs_input_grad[0] else None
+        total = torch.zeros((), dtype=torch.float32, device=scores.device)
+        for start in range(0, len(scores), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            logits, wanted = scores[rows].float() / temperature, targets[rows]
+            log_partition, mass = logits.logsumexp(dim=1), wanted.sum(dim=1)
+            losses = log_partition * mass - torch.einsum("tp,tp->t", wanted, logits)
+            total += losses @ weights[rows]
+            if gradient is not None:
+                probabilities = logits.sub_(log_partition.unsqueeze(1)).exp_().mul_(mass.unsqueeze(1))
+                gradient[rows] = probabilities.sub_(wanted).mul_((weights[rows] / temperature).unsqueeze(1))
+        if gradient is not None:
+            ctx.save_for_backward(gradient)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *outer: Tensor) -> tuple[Tensor, None, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * outer[0].to(gradient.dtype), None, None, None
 
 
 def gather(tensor: Tensor, *, with_gradient: bool = False) -> Tensor:

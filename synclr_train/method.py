@@ -6,18 +6,26 @@ Holds the method alone. Data order lives in `batches`, files and progress in `tr
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from lightning.pytorch import LightningModule
 from timm.layers.attention import Attention
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from synclr_train.augment import Crops, colour_crops, step_generator, step_seed
 from synclr_train.backbone import MaskedBackbone
 from synclr_train.batches import StepBatch
+from synclr_train.concept_labels import ConceptLabels
 from synclr_train.config import Recipe
 from synclr_train.heads import IbotHead, build_predictor, build_projector
-from synclr_train.losses import gather, masked_patch_cross_entropy, multi_positive_contrastive, sinkhorn_knopp
+from synclr_train.losses import (
+    concept_cross_entropy,
+    gather,
+    masked_patch_cross_entropy,
+    multi_positive_contrastive,
+    sinkhorn_knopp,
+)
 from synclr_train.masking import draw_masks
 from synclr_train.schedules import values_at
 
@@ -36,10 +44,22 @@ class NonFiniteTermError(ArithmeticError):
 class SynCLR(LightningModule):
     """Student and teacher of one recipe; `training_step` is a function of weights, batch and step alone."""
 
-    def __init__(self, recipe: Recipe, *, uses_bfloat16: bool, explicit_attention: bool) -> None:
-        """`uses_bfloat16` runs the networks under autocast; `explicit_attention` avoids the fused kernel."""
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        uses_bfloat16: bool,
+        explicit_attention: bool,
+        concepts: ConceptLabels | None = None,
+    ) -> None:
+        """`uses_bfloat16` runs the networks under autocast; `explicit_attention` avoids the fused kernel;
+        `concepts` are the classes of the supervised objective, which alone needs them."""
         super().__init__()
+        assert (concepts is not None) == (recipe.objective == "supervised")
         self.recipe, self.uses_bfloat16 = recipe, uses_bfloat16
+        self.num_concepts = len(concepts.names) if concepts else 0
+        labels = torch.from_numpy(concepts.labels) if concepts else None
+        self.register_buffer("concept_of_row", labels, persistent=False)
         self.student = self._build_networks(is_student=True)
         self.teacher = self._build_networks(is_student=False) if recipe.ema_teacher else None
         if self.teacher is not None:
@@ -80,25 +100,64 @@ class SynCLR(LightningModule):
     def loss_terms(
         self, crops: Crops, masks: Bool[Tensor, "g patches"] | None, rows: Int[Tensor, " captions"], step: int
     ) -> dict[str, Tensor]:
-        """Each term of the loss of this process, by name: `global`, and `local` and `ibot` when in use."""
-        num_global = len(crops.global_crops)
+        """Each term of the loss of this process, by name: `global`, and `local` and `ibot` when in use; `concept`
+        alone when supervised."""
+        recipe, num_global = self.recipe, len(crops.global_crops)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.uses_bfloat16):
-            pooled, tokens = self.student["backbone"](crops.global_crops, masks)
+            pooled, hidden = self._encode(self.student["backbone"], crops.global_crops, masks)
             self.representations = pooled.detach()
             if crops.local_crops is not None:
-                pooled = torch.cat([pooled, self.student["backbone"](crops.local_crops)[0]])
+                pooled = torch.cat([pooled, self._encode(self.student["backbone"], crops.local_crops)[0]])
+            if recipe.objective == "supervised":
+                return {"concept": self._concept_term(self.student["classifier"](pooled), rows)}
             anchors = self.student["projector"](pooled)
             if self.teacher is None:
                 keys = anchors[:num_global]
             else:
                 anchors = self.student["predictor"](anchors)
                 with torch.no_grad():
-                    teacher_pooled, teacher_tokens = self.teacher["backbone"](crops.global_crops)
+                    teacher_pooled, teacher_hidden = self._encode(
+                        self.teacher["backbone"], crops.global_crops, masks, hides=False
+                    )
                     keys = self.teacher["projector"](teacher_pooled)
         terms = self._contrastive_terms(anchors.float(), keys.float(), num_global, rows)
-        if self.recipe.ibot is not None and masks is not None:
-            terms["ibot"] = self._ibot_term(tokens[masks], teacher_tokens[masks], masks, step)
+        if recipe.ibot is not None and masks is not None:
+            terms["ibot"] = self._ibot_term(hidden, teacher_hidden, masks, step)
         return terms
+
+    def _encode(
+        self,
+        backbone: nn.Module,
+        images: Tensor,
+        masks: Bool[Tensor, "b patches"] | None = None,
+        *,
+        hides: bool = True,
+    ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "hidden d"]]:
+        """Representations, and the tokens of masked patches alone; `hides` shows the backbone the masks.
+
+        With `crops_per_pass` the images pass in parts whose activations are not kept: the backward pass walks
+        the parts again one by one, with the same random numbers (gradient caching, Gao et al. 2021).
+        """
+
+        def encode(part: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+            pooled, tokens = backbone(part, mask if hides else None)
+            return pooled, tokens[mask] if mask is not None else tokens[:0, 0]
+
+        size = self.recipe.crops_per_pass
+        if size is None or size >= len(images):
+            return encode(images, masks)
+        parts = images.split(size)
+        part_masks = masks.split(size) if masks is not None else [None] * len(parts)
+        encoded = [
+            checkpoint(encode, part, mask, use_reentrant=False)
+            for part, mask in zip(parts, part_masks, strict=True)
+        ]
+        return torch.cat([pooled for pooled, _ in encoded]), torch.cat([hidden for _, hidden in encoded])
+
+    def _concept_term(self, scores: Tensor, rows: Int[Tensor, " captions"]) -> Tensor:
+        assert self.concept_of_row is not None
+        labels = self.concept_of_row[rows].repeat_interleave(self.recipe.batch.views_per_caption)
+        return concept_cross_entropy(scores, labels.repeat(self.recipe.crops.num_global))
 
     def _contrastive_terms(
         self, anchors: Tensor, keys: Tensor, num_global: int, rows: Int[Tensor, " captions"]
@@ -172,17 +231,21 @@ class SynCLR(LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Measure the gradient's norm and clip it where the recipe says so."""
-        limit = self.recipe.optimiser.gradient_clip_norm or float("inf")
-        self.gradient_norm = float(nn.utils.clip_grad_norm_(self.student.parameters(), limit))
+        parameters = list(self.student.parameters())
+        norm = nn.utils.get_total_norm([each.grad for each in parameters if each.grad is not None])
+        self.gradient_norm = float(norm)
+        limit = self.recipe.optimiser.gradient_clip_norm
+        if limit is not None:
+            nn.utils.clip_grads_with_norm_(parameters, limit, norm)
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
         """The optimiser's step, then the teacher's: callbacks see both done."""
         super().optimizer_step(*arguments, **options)
         if self.teacher is not None:
-            self._update_teacher(values_at(self.recipe, self.step).ema_momentum)
+            self.update_teacher(values_at(self.recipe, self.step).ema_momentum)
 
     @torch.no_grad()
-    def _update_teacher(self, momentum: float) -> None:
+    def update_teacher(self, momentum: float) -> None:
         """Move the teacher towards the student (SynCLR 3.3, EMA)."""
         assert self.teacher is not None
         student = dict(self.student.named_parameters())
@@ -210,7 +273,11 @@ class SynCLR(LightningModule):
             recipe.backbone,
             drop_path_rate=recipe.backbone.drop_path_rate if is_student else 0.0,
             masked=is_student and recipe.ibot is not None,
+            recomputes=is_student and recipe.recompute_activations,
         )
+        if recipe.objective == "supervised":
+            networks["classifier"] = nn.Linear(recipe.backbone.embed_dim, self.num_concepts)
+            return networks
         networks["projector"] = build_projector(recipe.backbone.embed_dim, recipe.heads)
         if is_student and recipe.ema_teacher:
             networks["predictor"] = build_predictor(recipe.heads)

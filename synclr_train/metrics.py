@@ -2,9 +2,13 @@
 
 import csv
 import io
+import resource
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
 
 from synclr_train.atomic_files import write_atomically
 
@@ -14,6 +18,7 @@ COLUMNS = (
     "loss_global",
     "loss_local",
     "loss_ibot",
+    "loss_concept",
     "learning_rate",
     "weight_decay",
     "ema_momentum",
@@ -23,9 +28,14 @@ COLUMNS = (
     "quarantined",
     "gradient_norm",
     "effective_rank",
+    "peak_memory_bytes",
 )
 """Columns of metrics.csv. Losses, speed and gradient norm are means since the row before; a term that the
 recipe does not use stays empty."""
+
+
+KILOBYTE = 1024
+"""Unit in which Linux reports the memory of a process."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +69,31 @@ class MetricsTable:
         writer.writeheader()
         writer.writerows({name: f"{value:.8g}" for name, value in each.items()} for each in self.rows)
         write_atomically(self.path, text.getvalue().encode())
+
+
+class TensorBoardCurves:
+    """The rows of metrics.csv as TensorBoard scalars; a continued run hides the points it measures again."""
+
+    def __init__(self, folder: Path, steps_done: int) -> None:
+        """Nothing is written before the first row."""
+        self.folder, self.steps_done = folder, steps_done
+        self._writer: SummaryWriter | None = None
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """Write one row."""
+        if self._writer is None:
+            self._writer = SummaryWriter(str(self.folder), purge_step=self.steps_done + 1)
+        for name, value in row.items():
+            if name != "step":
+                self._writer.add_scalar(name, value, int(row["step"]))
+        self._writer.flush()
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most memory held so far: on a GPU by its tensors, on a CPU by this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KILOBYTE
 
 
 @dataclass

@@ -15,13 +15,16 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from synclr_train.batches import StepBatch
-from synclr_train.checkpointing import CHECKPOINT_FILE, ResumePoint, save_resume_point
+from synclr_train.checkpointing import ResumePoint, latest_checkpoint, save_resume_point
 from synclr_train.config import Recipe
 from synclr_train.losses import effective_rank
 from synclr_train.method import SynCLR
-from synclr_train.metrics import MetricsTable, TrainingEvent, Window
+from synclr_train.metrics import MetricsTable, TensorBoardCurves, TrainingEvent, Window, peak_memory_bytes
 from synclr_train.schedules import values_at
 from synclr_train.shards import Quarantined, ShardIndex, check_quarantined_share, describe
+
+COLLAPSED_RANK = 1.5
+"""Effective rank below which the representations of a batch are one direction and noise."""
 
 
 class NonFiniteLossError(RuntimeError):
@@ -50,6 +53,7 @@ class RunRecorder(Callback):
         self.samples_before = resumed.samples if resumed else np.zeros(len(index.shards), dtype=np.int64)
         self.quarantined_before = resumed.quarantined if resumed else ()
         self.table.rows = [dict(row) for row in resumed.metrics] if resumed else []
+        self.curves = TensorBoardCurves(out_dir / "tensorboard", self.steps_done)
         self.samples = np.zeros(len(index.shards), dtype=np.int64)
         self.index = index
         self.quarantined: list[Quarantined] = []
@@ -135,12 +139,23 @@ class RunRecorder(Callback):
         row["data_wait_share"] = window.waiting_seconds / window.seconds
         row["quarantined"] = float(self._check_quarantined(trainer))
         row["effective_rank"] = effective_rank(module.representations)
+        row["peak_memory_bytes"] = float(peak_memory_bytes(module.device))
         self.window = Window()
         if trainer.is_global_zero:
             self.table.add(row)
-            self.on_event(TrainingEvent(self.steps_done, self.recipe.steps, row, ""))
+            self.curves.add(row)
+            self.on_event(TrainingEvent(self.steps_done, self.recipe.steps, row, self._alarm(row, step)))
         else:
             self.table.rows.append(row)
+
+    def _alarm(self, row: dict[str, float], step: int) -> str:
+        """What a person should look at, or nothing."""
+        if step < self.recipe.optimiser.warmup_steps or row["effective_rank"] >= COLLAPSED_RANK:
+            return ""
+        return (
+            f"the representations have collapsed: effective rank {row['effective_rank']:.2f} of "
+            f"{self.recipe.backbone.embed_dim}; lower optimiser.peak_learning_rate or lengthen the warm-up"
+        )
 
     def _save(self, trainer: Trainer, module: SynCLR) -> None:
         samples, quarantined = self.total_samples(), self.all_quarantined()
@@ -160,16 +175,12 @@ class RunRecorder(Callback):
                 quarantined=quarantined,
                 metrics=tuple(self.table.rows),
             )
-            save_resume_point(point, self.out_dir)
+            save_resume_point(point, self.out_dir, num_kept=self.recipe.checkpoints_kept)
 
     def non_finite(self, term: str, step: int) -> NonFiniteLossError:
         """The error for a `term` that is not finite at `step`: it names the last good checkpoint."""
-        checkpoint = self.out_dir / CHECKPOINT_FILE
-        way_back = (
-            f"the last good checkpoint is {checkpoint}"
-            if checkpoint.is_file()
-            else "no checkpoint exists yet"
-        )
+        checkpoint = latest_checkpoint(self.out_dir)
+        way_back = f"the last good checkpoint is {checkpoint}" if checkpoint else "no checkpoint exists yet"
         return NonFiniteLossError(
             f"training stopped at step {step}: the {term} became NaN or infinite; {way_back}; "
             "lower optimiser.peak_learning_rate or set optimiser.gradient_clip_norm"

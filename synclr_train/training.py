@@ -22,6 +22,7 @@ from synclr_train.atomic_files import write_atomically
 from synclr_train.batches import StepBatch, StepDataset, pass_through
 from synclr_train.caption_order import CaptionOrder
 from synclr_train.checkpointing import load_resume_point
+from synclr_train.concept_labels import read_concept_labels
 from synclr_train.config import Recipe
 from synclr_train.cropping import Cutter
 from synclr_train.export import RECIPE_FILE, export_encoder
@@ -57,7 +58,8 @@ class TrainingResult:
     final_losses: dict[str, float]
     """Each term and the total, as the mean of the last logged steps."""
     chance_loss: float
-    """The contrastive term of an encoder that cannot tell images apart: log of the number of keys."""
+    """The contrastive term of an encoder that cannot tell images apart: log of the number of keys (of concepts,
+    when supervised)."""
     effective_rank: float
     """Of the last batch's representations; 1 means collapsed."""
     weights_sha256: str
@@ -174,7 +176,12 @@ def fit(
             )
         bfloat16 = computes_bfloat16(recipe.precision, device)
         torch.manual_seed(recipe.seed)
-        module = SynCLR(recipe, uses_bfloat16=bfloat16, explicit_attention=bfloat16 and device.type == "cpu")
+        module = SynCLR(
+            recipe,
+            uses_bfloat16=bfloat16,
+            explicit_attention=bfloat16 and device.type == "cpu",
+            concepts=read_concept_labels(index) if recipe.objective == "supervised" else None,
+        )
         if resumed is not None:
             module.load_state_dict(resumed.networks)
             module.optimiser_state = resumed.optimiser
@@ -189,7 +196,7 @@ def fit(
 
 def run_identity(recipe: Recipe, index: ShardIndex) -> str:
     """Hex digest of what makes two runs the same run: the recipe's settings and the captions, in order."""
-    return hashlib.blake2b((recipe.fingerprint + index.fingerprint).encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b((recipe.run_fingerprint + index.fingerprint).encode(), digest_size=16).hexdigest()
 
 
 def computes_bfloat16(precision: Literal["auto", "float32", "bfloat16"], device: torch.device) -> bool:
@@ -225,6 +232,13 @@ def build_trainer(recipe: Recipe, recorder: RunRecorder) -> Trainer:
     )
 
 
+def chance_loss(recipe: Recipe, num_concepts: int) -> float:
+    """The loss per anchor of an encoder that sees nothing: log of the number of keys, or of concepts."""
+    if recipe.objective == "supervised":
+        return float(np.log(num_concepts))
+    return float(np.log(recipe.batch.num_images * recipe.crops.num_global - 1))
+
+
 def consumption(index: ShardIndex, samples: np.ndarray) -> dict[str, ShardConsumption]:
     """What was read from each shard, given how many captions were read of each."""
     return {
@@ -255,7 +269,7 @@ def _finish(
         recipe_fingerprint=recipe.fingerprint,
         steps=recipe.steps,
         final_losses={name: last[name] for name in last if name.startswith("loss")},
-        chance_loss=float(np.log(recipe.batch.num_images * recipe.crops.num_global - 1)),
+        chance_loss=chance_loss(recipe, module.num_concepts),
         effective_rank=last["effective_rank"],
         weights_sha256=weights_sha256,
         seconds=recorder.seconds,

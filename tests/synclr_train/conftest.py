@@ -14,6 +14,8 @@ from PIL import Image
 from synclr_train.config import IbotConfig, Recipe
 from synclr_train.recipes import rehearsal
 
+CONCEPTS = ("box", "disc", "line", "blob")
+
 
 def caption_id(number: int) -> str:
     """A 32-character id."""
@@ -48,7 +50,7 @@ def write_shard(
                 Image.fromarray(draw_view(number, view, side)).save(buffer, "JPEG", quality=95)
                 members[f"{key}.{view}.jpg"] = buffer.getvalue()
             members[f"{key}.txt"] = f"shape {number}".encode()
-            members[f"{key}.json"] = json.dumps({"caption_id": key}).encode()
+            members[f"{key}.json"] = json.dumps({"caption_id": key, "concept": CONCEPTS[number % 4]}).encode()
             for name in members:
                 content = (broken or {}).get(name, members[name])
                 if content is not None:

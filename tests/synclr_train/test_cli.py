@@ -67,11 +67,6 @@ def test_mistakes_get_one_sentence(arguments, message):
     assert len(result.output.strip().splitlines()) == 1
 
 
-def test_shards_may_be_named_twice(shards):
-    pattern = str(shards[0].parent / "*.tar")
-    assert cli.expand_patterns((pattern, str(shards[0]))) == shards
-
-
 def test_help_and_recipes_need_no_torch():
     program = """
 import sys

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synclr_train.losses import (
+    concept_cross_entropy,
     effective_rank,
     masked_patch_cross_entropy,
     multi_positive_contrastive,
@@ -162,3 +163,15 @@ def test_effective_rank_tells_collapse_from_spread():
     assert effective_rank(line + 5) == pytest.approx(1, abs=0.05)
     assert effective_rank(spread) == pytest.approx(8, abs=0.1)
     assert effective_rank(torch.ones(10, 4)) == pytest.approx(1, abs=1e-3)
+
+
+@settings(max_examples=20, deadline=None)
+@given(crops=st.integers(1, 9), concepts=st.integers(2, 7), seed=st.integers(0, 2**32 - 1))
+def test_supervised_cross_entropy_follows_its_definition(crops, concepts, seed):
+    generator = np.random.default_rng(seed)
+    scores, labels = generator.normal(size=(crops, concepts)), generator.integers(concepts, size=crops)
+    expected = np.mean(
+        [-np.log(np.exp(row[label]) / np.exp(row).sum()) for row, label in zip(scores, labels, strict=True)]
+    )
+    measured = concept_cross_entropy(torch.tensor(scores, dtype=torch.float32), torch.tensor(labels))
+    assert float(measured) == pytest.approx(expected, rel=1e-5)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from synclr_train import method
 from synclr_train.augment import Crops
 from synclr_train.losses import masked_patch_cross_entropy, multi_positive_contrastive, sinkhorn_knopp
 from synclr_train.method import SynCLR
@@ -109,6 +110,38 @@ def test_vectors_do_not_decay(whole_recipe):
     assert all(parameter.ndim <= 1 for parameter in others["params"])
     counted = len(decaying["params"]) + len(others["params"])
     assert counted == len(list(module.student.parameters()))
+
+
+@pytest.mark.parametrize("spared", [{"crops_per_pass": 3}, {"recompute_activations": True}])
+def test_sparing_memory_changes_neither_loss_nor_gradient(whole_recipe, spared):
+    """The batch passes in parts, or activations are made twice: the contrastive batch stays whole."""
+    recipe = whole_recipe(backbone=whole_recipe().backbone.model_copy(update={"drop_path_rate": 0.0}))
+    results = []
+    for each in (recipe, recipe.varied(**spared)):
+        module = build(each)
+        terms = module.loss_terms(*batch_of(each), step=1)
+        sum(terms.values()).backward()
+        gradients = {name: parameter.grad for name, parameter in module.student.named_parameters()}
+        results.append(({name: term.detach() for name, term in terms.items()}, gradients))
+    for whole, parts in zip(*results, strict=True):
+        assert set(whole) == set(parts)
+        for name in whole:
+            torch.testing.assert_close(parts[name], whole[name], rtol=1e-5, atol=2e-5, msg=name)
+
+
+def test_a_part_is_recomputed_with_its_own_stochastic_depth(whole_recipe, monkeypatch):
+    """The same parts with their activations kept give the same gradients: noise is not drawn anew."""
+    backbone = whole_recipe().backbone.model_copy(update={"drop_path_rate": 0.5})
+    recipe = whole_recipe(backbone=backbone, crops_per_pass=5)
+    gradients = []
+    for _ in range(2):
+        module = build(recipe)
+        torch.manual_seed(7)
+        sum(module.loss_terms(*batch_of(recipe), step=1).values()).backward()
+        gradients.append({name: parameter.grad for name, parameter in module.student.named_parameters()})
+        monkeypatch.setattr(method, "checkpoint", lambda encode, *inputs, use_reentrant: encode(*inputs))
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-5, atol=2e-5, msg=name)
 
 
 TWO_PROCESSES = """

@@ -6,7 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from safetensors.torch import load_file
 
+from synclr_train.checkpointing import latest_checkpoint
+from synclr_train.metrics import TrainingEvent
 from synclr_train.training import fit
 
 PROGRAM = """
@@ -34,6 +37,29 @@ def test_two_processes_share_the_captions_of_each_step(tmp_path, shards, whole_r
     assert len(result["weights_sha256"]) == 64
     with (tmp_path / "run" / "metrics.csv").open() as file:
         assert [int(row["step"]) for row in csv.DictReader(file)] == [2, 4]
+
+
+def test_another_number_of_devices_continues_the_epoch(tmp_path, shards, whole_recipe):
+    """One process stops in the middle of an epoch, two go on: no caption is repeated or skipped."""
+    recipe = whole_recipe(checkpoint_every_steps=2)
+
+    def stop(event: TrainingEvent) -> None:
+        if event.step == 8:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        fit(recipe, shards, tmp_path / "run", on_event=stop)
+    assert sum(samples_read(tmp_path / "run")) == 6 * 8
+    (tmp_path / "recipe.json").write_text(recipe.varied(devices=2, strategy="ddp").model_dump_json())
+    (tmp_path / "program.py").write_text(PROGRAM)
+    command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path), *map(str, shards)]
+    subprocess.run(command, check=True, timeout=400)
+    assert samples_read(tmp_path / "run") == [32, 32]
+
+
+def samples_read(run) -> list[int]:
+    """Captions read of each shard, at the newest resume point."""
+    return load_file(latest_checkpoint(run))["samples"].tolist()
 
 
 def test_batch_norm_over_cpu_processes_is_refused(tmp_path, shards, tiny_recipe):

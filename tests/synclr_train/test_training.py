@@ -4,12 +4,16 @@ import csv
 import hashlib
 import json
 import math
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from synclr_train.checkpointing import CHECKPOINT_FILE
+from synclr_train.checkpointing import CHECKPOINT_FOLDER, latest_checkpoint
 from synclr_train.metrics import COLUMNS, TrainingEvent
 from synclr_train.recorder import NonFiniteLossError
 from synclr_train.training import fit
@@ -41,7 +45,11 @@ def test_what_a_run_leaves_behind(tmp_path, shards, whole_recipe):
     rows = rows_of(run)
     assert tuple(rows[0]) == COLUMNS
     assert [int(row["step"]) for row in rows] == [2, 4, 6, 8]
-    assert all(math.isfinite(float(value)) for row in rows for value in row.values())
+    empty = {name for row in rows for name, value in row.items() if value == ""}
+    assert empty == {"loss_concept"}
+    assert all(
+        math.isfinite(float(value)) for row in rows for name, value in row.items() if name not in empty
+    )
     assert [event.step for event in events] == [2, 4, 6, 8]
     assert {event.total_steps for event in events} == {8}
     total = sum(float(rows[-1][f"loss_{term}"]) for term in ("global", "local", "ibot"))
@@ -133,10 +141,10 @@ def test_a_folder_of_another_run_is_refused(tmp_path, shards, tiny_recipe):
 
 
 def test_a_resume_point_that_is_none_is_refused(tmp_path, shards, tiny_recipe):
-    path = tmp_path / "run" / CHECKPOINT_FILE
+    path = tmp_path / "run" / CHECKPOINT_FOLDER / "step-000000000004.safetensors"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"garbage")
-    with pytest.raises(ValueError, match=r"last\.pt is no resume point of this trainer"):
+    with pytest.raises(ValueError, match=r"4\.safetensors is no resume point of this trainer"):
         fit(tiny_recipe(), shards, tmp_path / "run")
 
 
@@ -150,7 +158,9 @@ def test_nan_stops_with_step_term_and_way_back(tmp_path, shards, tiny_recipe, mo
         return {name: term * float("nan") if step == 5 else term for name, term in terms.items()}
 
     monkeypatch.setattr(method.SynCLR, "loss_terms", poisoned)
-    with pytest.raises(NonFiniteLossError, match=r"stopped at step 5: the global .*last\.pt"):
+    with pytest.raises(
+        NonFiniteLossError, match=r"stopped at step 5: the global .*step-000000000004\.safetensors"
+    ):
         fit(tiny_recipe(), shards, tmp_path / "run")
     assert not (tmp_path / "run" / "encoder.safetensors").exists()
     monkeypatch.undo()
@@ -172,7 +182,7 @@ def test_poisoned_weights_are_never_saved(tmp_path, shards, tiny_recipe, monkeyp
     monkeypatch.setattr(method.SynCLR, "optimizer_step", poisoned)
     with pytest.raises(NonFiniteLossError, match="weights became NaN or infinite; no checkpoint exists yet"):
         fit(tiny_recipe(checkpoint_every_steps=2), shards, tmp_path / "run")
-    assert not (tmp_path / "run" / CHECKPOINT_FILE).exists()
+    assert latest_checkpoint(tmp_path / "run") is None
 
 
 def test_broken_samples_are_left_out_and_named(tmp_path, make_shard, tiny_recipe):
@@ -205,3 +215,66 @@ def test_simclr_trains_too(tmp_path, shards, tiny_recipe):
     result = fit(recipe, shards, tmp_path / "run")
     assert result.chance_loss == pytest.approx(math.log(31))
     assert set(result.final_losses) == {"loss", "loss_global"}
+
+
+def test_supervised_tells_concepts_apart(tmp_path, shards, tiny_recipe):
+    recipe = tiny_recipe(objective="supervised", ema_teacher=False)
+    result = fit(recipe, shards, tmp_path / "run")
+    assert result.chance_loss == pytest.approx(math.log(4))
+    assert set(result.final_losses) == {"loss", "loss_concept"}
+
+
+@pytest.mark.parametrize("kill_after", [3, 7])
+def test_a_process_killed_by_the_system_resumes_exactly(tmp_path, shards, whole_recipe, kill_after):
+    """SIGKILL, then another number of loader processes: same losses of every step, same weights."""
+    recipe = whole_recipe(log_every_steps=1, checkpoint_every_steps=2)
+    undisturbed = fit(recipe, shards, tmp_path / "a")
+    (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
+    program = str(Path(__file__).with_name("killed_run.py"))
+    command = [sys.executable, program, str(tmp_path), str(kill_after), *map(str, shards)]
+    assert subprocess.run(command, timeout=300, check=False).returncode == -signal.SIGKILL
+    assert load_steps(tmp_path / "run") == kill_after - 1
+    resumed = fit(recipe.varied(num_workers=1), shards, tmp_path / "run")
+    assert resumed.weights_sha256 == undisturbed.weights_sha256
+    for column in ("step", "loss", "loss_global", "loss_local", "loss_ibot", "gradient_norm"):
+        ours, theirs = rows_of(tmp_path / "run"), rows_of(tmp_path / "a")
+        assert [row[column] for row in ours] == [row[column] for row in theirs]
+
+
+def load_steps(run) -> int:
+    """The steps done at the newest resume point."""
+    return int(latest_checkpoint(run).stem.removeprefix("step-"))
+
+
+def test_the_newest_resume_points_are_kept_without_pickle(tmp_path, shards, whole_recipe):
+    fit(whole_recipe(checkpoint_every_steps=2, checkpoints_kept=2), shards, tmp_path / "run")
+    files = sorted((tmp_path / "run" / CHECKPOINT_FOLDER).iterdir())
+    assert [file.name for file in files] == ["step-000000000006.safetensors", "step-000000000008.safetensors"]
+    networks = {name for name in load_file(files[-1]) if name.startswith("networks.")}
+    assert {name.split(".")[1] for name in networks} == {"student", "teacher"}
+
+
+def test_tensorboard_shows_every_row(tmp_path, shards, tiny_recipe):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    fit(tiny_recipe(), shards, tmp_path / "run")
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    rows = rows_of(tmp_path / "run")
+    assert set(events.Tags()["scalars"]) == {name for name, value in rows[0].items() if value} - {"step"}
+    shown = {point.step: point.value for point in events.Scalars("loss")}
+    assert shown == {int(row["step"]): pytest.approx(float(row["loss"]), rel=1e-5) for row in rows}
+
+
+def test_a_collapse_is_told(tmp_path, shards, tiny_recipe, monkeypatch):
+    from synclr_train import recorder
+
+    monkeypatch.setattr(recorder, "effective_rank", lambda features: 1.2)
+    events: list[TrainingEvent] = []
+    fit(tiny_recipe(), shards, tmp_path / "run", on_event=events.append)
+    said = [
+        event.step
+        for event in events
+        if "representations have collapsed: effective rank 1.20" in event.message
+    ]
+    assert said == [4, 6, 8]
