@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from synclr_train.evals.datasets import load_dataset, load_digits, load_folder
+from synclr_train.evals.datasets import load_dataset, load_digits
+from synclr_train.evals.image_folders import load_folder
 from synclr_train.evals.scores import EvaluationError
 
 

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from synclr_train.backbone import load_encoder
-from synclr_train.evals.datasets import load_digits, load_folder
+from synclr_train.evals.datasets import load_digits
 from synclr_train.evals.features import normalise, patch_features, patch_pixels, raw_pixels, represent
+from synclr_train.evals.image_folders import load_folder
 
 
 def test_representations_follow_the_rows_whatever_the_batch(encoder_dir):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from synclr_train.backbone import load_encoder
 from synclr_train.evals.augmented_batches import AREA, augmented_batches, crop_and_flip, draw_box
-from synclr_train.evals.datasets import load_folder
+from synclr_train.evals.image_folders import load_folder
 from synclr_train.evals.protocol import SgdProtocol
 from synclr_train.evals.scores import EvaluationError, read_scores
 from synclr_train.evals.sgd_probe import probe_by_sgd, run_sgd_probe
