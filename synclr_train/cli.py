@@ -178,10 +178,10 @@ def export(source_dir: Path, out_dir: Path, network: Literal["student", "teacher
 
     FOLDER is that of a run, whose last resume point is taken, or one that holds an encoder."""
     try:
-        from synclr_train.checkpointing import CHECKPOINT_FILE
+        from synclr_train.checkpointing import latest_checkpoint
         from synclr_train.export import export_resume_point, publish
 
-        is_run = (source_dir / CHECKPOINT_FILE).is_file() or not (source_dir / "config.json").is_file()
+        is_run = latest_checkpoint(source_dir) is not None or not (source_dir / "config.json").is_file()
         if network is not None or is_run:
             export_resume_point(source_dir, out_dir, network=network)
             source_dir = out_dir

@@ -44,6 +44,8 @@ class NonFiniteTermError(ArithmeticError):
 class SynCLR(LightningModule):
     """Student and teacher of one recipe; `training_step` is a function of weights, batch and step alone."""
 
+    concept_of_row: Tensor | None
+
     def __init__(
         self,
         recipe: Recipe,
