@@ -198,7 +198,7 @@ def test_two_processes_equal_one_with_the_joined_batch(tmp_path, whole_recipe, v
     (tmp_path / "worker.py").write_text(TWO_PROCESSES)
     command = [sys.executable, str(tmp_path / "worker.py"), str(tmp_path)]
     workers = [subprocess.Popen([*command, str(rank)], cwd=Path.cwd()) for rank in range(2)]
-    assert [worker.wait(timeout=120) for worker in workers] == [0, 0]
+    assert [worker.wait(timeout=400) for worker in workers] == [0, 0]
     measured = torch.load(tmp_path / "result.pt", weights_only=True)
     assert set(measured) == set(expected)
     for name, tensor in expected.items():
