@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from synclr_assets.cost.licence_terms import Licence, licence_named
-from synclr_assets.cost.summary import batches_of
 from synclr_assets.cost.workload import shared_bucket
 from synclr_assets.stages.concepts import latest_generation
 from synclr_assets.store.store import Store
+from synclr_assets.store.sums import batches_of
 from synclr_assets.store.transactions import Unit
 
 STAGES = ("captions", "backgrounds", "enriched_captions", "images")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
-from itertools import islice
 
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from synclr_assets.store.store import Store
+from synclr_assets.store.sums import sums_by
 from synclr_assets.store.tables import Tables
 from synclr_assets.store.transactions import Unit
 
@@ -22,9 +20,6 @@ COLUMN_OF = {
     "run": "run_id",
 }
 """What spending can be added up by, and the ledger's column for it."""
-ROWS_PER_SUM = 1 << 16
-"""Ledger rows held in memory at once."""
-FILES_PER_SCAN = 32
 UNITS_PER_CAPTION = {"captions": 1, "enriched_captions": 1, "images": 4}
 """Ledger units one caption makes, at the stages that work caption by caption (four views: SynCLR 3.2)."""
 
@@ -74,7 +69,7 @@ Totals = dict[tuple[str | int | None, ...], Spent]
 def spent_by(tables: Tables, *by: str, where: pc.Expression | None = None) -> Totals:
     """Spending per value of `by` (names of COLUMN_OF), in the order of the values; one sum for no name.
 
-    Holds ROWS_PER_SUM rows and the result in memory, however long the ledger is. Raises ValueError for an
+    Memory holds some rows and the result, however long the ledger is. Raises ValueError for an
     unknown name.
     """
     for name in by:
@@ -87,15 +82,7 @@ def spent_by(tables: Tables, *by: str, where: pc.Expression | None = None) -> To
 
 def totals_of(dataset: ds.Dataset, columns: list[str], where: pc.Expression | None = None) -> Totals:
     """Spending per distinct value of the ledger's columns in a dataset of ledger rows."""
-    totals: Totals = {}
-    wanted = [*((name, "sum") for name in SUMS), ([], "count_all")]
-    for rows in _chunks(batches_of(dataset, [*columns, *SUMS], where)):
-        grouped = rows.group_by(columns, use_threads=False).aggregate(wanted)
-        for row in grouped.to_pylist():
-            key = tuple(row[column] for column in columns)
-            added = Spent(row["count_all"], *(row[f"{name}_sum"] or 0 for name in SUMS))
-            totals[key] = totals.get(key, Spent()) + added
-    return totals
+    return {key: Spent(*sums) for key, sums in sums_by(dataset, columns, SUMS, where).items()}
 
 
 def ledger_metadata(store: Store, unit: Unit, stage: str) -> dict[str, int | float]:
@@ -117,29 +104,3 @@ def captions_of(stage: str, units: int) -> float:
     """Captions that so many ledger units of the stage stand for; 0 at stages that do not count captions."""
     per_caption = UNITS_PER_CAPTION.get(stage)
     return 0.0 if per_caption is None else units / per_caption
-
-
-def batches_of(
-    dataset: ds.Dataset, columns: list[str], where: pc.Expression | None
-) -> Iterator[pa.RecordBatch]:
-    """The rows, some files at a time: a scan of all files at once reads further ahead than it is asked to."""
-    fragments = dataset.get_fragments(filter=where)
-    while files := list(islice(fragments, FILES_PER_SCAN)):
-        part = ds.FileSystemDataset(files, dataset.schema, dataset.format, dataset.filesystem)
-        yield from part.scanner(
-            columns=columns, filter=where, batch_size=ROWS_PER_SUM, batch_readahead=2, fragment_readahead=2
-        ).to_reader()
-
-
-def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """The batches joined into tables of about ROWS_PER_SUM rows: a ledger is many files of one row."""
-    held: list[pa.RecordBatch] = []
-    num_rows = 0
-    for batch in batches:
-        held.append(batch)
-        num_rows += len(batch)
-        if num_rows >= ROWS_PER_SUM:
-            yield pa.Table.from_batches(held)
-            held, num_rows = [], 0
-    if held:
-        yield pa.Table.from_batches(held)

@@ -11,10 +11,10 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from synclr_assets.store.store import Store
+from synclr_assets.store.sums import Sums, sums_by
 from synclr_assets.store.transactions import Unit
 from synclr_assets.synthesis.identity import TEMPLATES
 
@@ -31,8 +31,6 @@ COST_COLUMNS = (
     "usd",
 )
 MAX_SHARDS_LISTED = 120
-
-Tally = dict[tuple[Any, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ def origin_of(store: Store, model: Mapping[str, Any]) -> Origin:
     """Count what the recorded model (a row of models) was made from."""
     units = [Unit(entry["bucket"], entry["generation"]) for entry in model["inputs"]]
     anywhere = reduce(or_, (unit.where for unit in units))
-    quarantined = tally(store, "quarantine", anywhere, ("stage", "reason"))
+    quarantined = _sums(store, "quarantine", anywhere, ("stage", "reason"))
     return Origin(
         units=_units(store, model, anywhere),
         generators=_generators(store, anywhere),
@@ -151,32 +149,16 @@ def origin_of(store: Store, model: Mapping[str, Any]) -> Origin:
     )
 
 
-def tally(
+def _sums(
     store: Store, table: str, where: pc.Expression, by: Sequence[str], sums: Sequence[str] = ()
-) -> Tally:
-    """Rows that match, counted by the `by` columns, with the sums of the `sums` columns; nulls add nothing.
-
-    One batch at a time is in memory, and the result.
-    """
-    dataset = store.tables.snapshot(table)
-    totals: Tally = {}
-    if dataset is None:
-        return totals
-    wanted = [([], "count_all"), *((column, "sum") for column in sums)]
-    for batch in dataset.to_batches(columns=[*by, *sums], filter=where):
-        grouped = pa.Table.from_batches([batch]).group_by(list(by)).aggregate(wanted)
-        for row in grouped.to_pylist():
-            key = tuple(row[column] for column in by)
-            added = (row["count_all"], *(row[f"{column}_sum"] or 0 for column in sums))
-            before = totals.get(key, (0,) * len(added))
-            totals[key] = tuple(old + new for old, new in zip(before, added, strict=True))
-    return totals
+) -> Sums:
+    return sums_by(store.tables.snapshot(table), by, sums, where)
 
 
 def _units(store: Store, model: Mapping[str, Any], anywhere: pc.Expression) -> tuple[UnitOrigin, ...]:
     unit_columns = ("bucket", "generation")
-    templates = tally(store, "enriched_captions", anywhere, (*unit_columns, "template"))
-    packed = tally(store, "shards", anywhere, unit_columns, ("num_images", "size_bytes"))
+    templates = _sums(store, "enriched_captions", anywhere, (*unit_columns, "template"))
+    packed = _sums(store, "shards", anywhere, unit_columns, ("num_images", "size_bytes"))
     consumed = store.tables.read(
         "consumption",
         partitions={"model_id": model["model_id"]},
@@ -214,7 +196,7 @@ def _generators(store: Store, anywhere: pc.Expression) -> tuple[Generator, ...]:
         Generator(made, model, revision, licence, fingerprint, int(count))
         for table, made in GENERATOR_TABLES
         for (model, revision, licence, fingerprint), (count,) in sorted(
-            tally(store, table, anywhere, GENERATOR_COLUMNS).items()
+            _sums(store, table, anywhere, GENERATOR_COLUMNS).items()
         )
     )
 
@@ -222,7 +204,7 @@ def _generators(store: Store, anywhere: pc.Expression) -> tuple[Generator, ...]:
 def _costs(store: Store, model_id: str, anywhere: pc.Expression) -> tuple[Cost, ...]:
     """Of the data, which other models share, and of this model alone; in the order of the rows' stages."""
     for_data = anywhere & pc.field("model_id").is_null()
-    spent = tally(store, "ledger", for_data | (pc.field("model_id") == model_id), ("stage",), COST_COLUMNS)
+    spent = _sums(store, "ledger", for_data | (pc.field("model_id") == model_id), ("stage",), COST_COLUMNS)
     order = ("concepts", "captions", "backgrounds", "enriched_captions", "images", "shards")
     ranked = sorted(spent.items(), key=lambda item: (_index(order, item[0][0]), item[0][0]))
     return tuple(

@@ -24,8 +24,10 @@ NUM_CANDIDATES = 256
 """Most likely tokens fetched from the device per row; a row whose nucleus is larger is fetched whole."""
 SPARE_COLUMNS = 64
 """Columns beyond the longest sequence: the larger, the more rarely the buffer is moved left."""
-REFILL_SHARE = 4
+REFILL_SHARE = 8
 """Slots are refilled once one in this many is free: on a GPU a prefill of few rows costs as much as a step."""
+DROP_SHARE = 4
+"""With nothing left to refill them, free slots are dropped once one in this many is free: it copies the others."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Decoder:
         self._num_slots = num_slots
         parameters = inspect.signature(model.forward).parameters
         self._takes_positions = "position_ids" in parameters
+        # Its names in transformers of late and before; the older one ends with 5.40.
+        self._cache_name = "cache" if "cache" in parameters else "past_key_values"
         self._last_logits = {"logits_to_keep": 1} if "logits_to_keep" in parameters else {}
         self._shared: dict[tuple[int, ...], DynamicCache] = {}
         self.num_steps = 0
@@ -92,7 +96,7 @@ class Decoder:
                 for slot, admitted in zip(free, self._admit(prompts, taken, slots, free), strict=False):
                     rows[slot] = admitted
             else:
-                if not waiting and len(free) * 2 >= slots.num_slots:
+                if not waiting and len(free) * DROP_SHARE >= slots.num_slots:
                     rows = [row for row in rows if row is not None]
                     slots.keep([slot for slot in range(slots.num_slots) if slot not in free])
                 self._step(rows, slots)
@@ -175,8 +179,8 @@ class Decoder:
         output = self._model(
             input_ids=torch.from_numpy(tokens).to(device),
             attention_mask=torch.from_numpy(mask).to(device),
-            past_key_values=cache,
             use_cache=True,
+            **{self._cache_name: cache},
             **more,
             **self._last_logits,
         )
