@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from synclr_assets.provenance.lineage_generators import generators_of
 from synclr_assets.provenance.lineage_index import find_caption
 from synclr_assets.provenance.models import excluded_captions, find_model
-from synclr_assets.provenance.scores import scores_of
+from synclr_assets.provenance.scores import ordered_scores, scores_of
 from synclr_assets.store.store import Store
 from synclr_assets.store.transactions import Unit
 
@@ -189,10 +189,7 @@ def caption_lineage(store: Store, prefix: str) -> CaptionLineage:
             & (pc.field("shard_sha256") == shard["sha256"])
             & (pc.field("captions_read") > 0),
         )
-        for row in seen.sort_by("model_id").to_pylist():
-            model = find_model(store, row["model_id"])
-            if caption["caption_id"] not in excluded_captions(store, model):
-                models.append({**model, "epochs": row["epochs"], "scores": scores_of(store, row["model_id"])})
+        models = _models_that_read(store, caption["caption_id"], seen)
     return CaptionLineage(
         caption=caption,
         quarantine=lost[0] if lost else None,
@@ -200,3 +197,24 @@ def caption_lineage(store: Store, prefix: str) -> CaptionLineage:
         shard=shard,
         models=tuple(models),
     )
+
+
+def _models_that_read(store: Store, caption_id: str, seen: pa.Table) -> list[dict[str, Any]]:
+    """Models of the given rows of consumption that were not kept from the caption, with their scores.
+
+    Without their inputs, which grow with the corpus.
+    """
+    epochs = dict(zip(seen["model_id"].to_pylist(), seen["epochs"].to_pylist(), strict=True))
+    if not epochs:
+        return []
+    of_models = pc.field("model_id").isin(list(epochs))
+    columns = [name for name in store.tables.spec("models").schema.names if name != "inputs"]
+    rows = store.tables.read("models", columns=columns, where=of_models).sort_by("model_id").to_pylist()
+    scores: dict[str, list[dict[str, Any]]] = {row["model_id"]: [] for row in rows}
+    for score in ordered_scores(store.tables.read("evals", where=of_models)):
+        scores[score["model_id"]].append(score)
+    return [
+        {**row, "epochs": epochs[row["model_id"]], "scores": scores[row["model_id"]]}
+        for row in rows
+        if caption_id not in excluded_captions(store, row)
+    ]

@@ -5,7 +5,8 @@ Ids are hashes, so no table that is written bucket by bucket can be cut to the f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -17,10 +18,13 @@ from synclr_assets.store.errors import UnknownIdError
 from synclr_assets.store.store import Store
 from synclr_assets.store.tables import MAX_COMMIT_RETRIES
 from synclr_assets.store.transactions import Unit
+from synclr_assets.synthesis.identity import digest_hex
 
 INDEX = "caption_index"
 CAPTIONS_PER_COMMIT = 8_000_000
 """Captions sorted in memory at once; a lookup reads one row group of each commit."""
+ALL_PACKED = f"{INDEX}/packed"
+"""Delta transaction whose version stands for the packed units that are indexed."""
 ID_CHARS = 32
 CAPTION_TABLES = ("enriched_captions", "captions")
 
@@ -64,9 +68,11 @@ def index_captions(store: Store) -> list[Unit]:
     packed = set(units_of(store, "shards"))
     if packed:
         index = store.tables.open_or_create(INDEX)
-        missing = sorted((unit for unit in packed if index.transaction_version(_mark(unit)) is None), key=str)
-        for units, ids in _batches(store, missing):
-            _append(store, units, ids)
+        if index.transaction_version(ALL_PACKED) != _number_of(packed):
+            missing = [unit for unit in packed if index.transaction_version(_mark(unit)) is None]
+            for units, ids in _batches(store, sorted(missing, key=str)):
+                _append(store, units, ids)
+            _note(store, packed)
     return sorted((unit for unit in units_of(store, "captions") if unit not in packed), key=str)
 
 
@@ -112,6 +118,23 @@ def _append(store: Store, units: list[Unit], ids: pa.Table) -> None:
         except CommitFailedError:
             continue
     raise CommitFailedError(f"{INDEX}: other processes keep writing it; ask again.")
+
+
+def _note(store: Store, packed: Collection[Unit]) -> None:
+    """Leave word that all these units are indexed, so that the next lookup need not ask for each."""
+    empty = store.tables.spec(INDEX).schema.empty_table()
+    with suppress(CommitFailedError):  # another process left word meanwhile; ours only saves time
+        store.tables.append(
+            store.tables.open_or_create(INDEX),
+            INDEX,
+            empty,
+            transactions=[Transaction(ALL_PACKED, _number_of(packed))],
+        )
+
+
+def _number_of(units: Collection[Unit]) -> int:
+    """A number below 2**60 that stands for the set of units."""
+    return int(digest_hex("packed", *sorted(map(str, units)))[:15], 16)
 
 
 def _mark(unit: Unit) -> str:

@@ -15,8 +15,7 @@ from synclr_assets.provenance.models import EXCLUDED_FILE, excluded_captions
 from synclr_assets.provenance.recall import apply_recall, find_affected
 from synclr_assets.store.errors import StoreError, UnknownIdError
 from synclr_assets.store.store import Store
-from tests.synclr_assets.conftest import Stages
-from tests.synclr_assets.provenance.trained_slice import BUCKETS, make_data, score_of, train_slice
+from tests.synclr_assets.provenance.trained_slice import BUCKETS, score_of, train_slice
 
 
 def captions_about(store: Store, concept: str) -> set[str]:
@@ -24,8 +23,8 @@ def captions_about(store: Store, concept: str) -> set[str]:
     return set(rows["caption_id"].to_pylist())
 
 
-def test_from_a_bad_concept_to_a_model_that_did_not_read_it(stages: Stages) -> None:
-    store = make_data(stages)
+def test_from_a_bad_concept_to_a_model_that_did_not_read_it(made: Store) -> None:
+    store = made
     first = train_slice(store)
     score_of(store, first)
     other = train_slice(store, "patterns", ["patterns"])
@@ -69,8 +68,8 @@ def test_from_a_bad_concept_to_a_model_that_did_not_read_it(stages: Stages) -> N
     assert {key: store.blobs.read(key) for key in store.blobs.keys("shards")} == shards_before
 
 
-def test_a_caption_and_a_generator_can_be_recalled(stages: Stages) -> None:
-    store = make_data(stages)
+def test_a_caption_and_a_generator_can_be_recalled(made: Store) -> None:
+    store = made
     one = sorted(captions_about(store, "apple"))[0]
     recall = find_affected(store, "caption", one)
     assert (recall.num_captions, recall.images.num_rows, recall.shards.num_rows) == (1, 4, 1)
@@ -83,8 +82,8 @@ def test_a_caption_and_a_generator_can_be_recalled(stages: Stages) -> None:
     assert training_inputs(store, "everything", BUCKETS).excluded == (one,)
 
 
-def test_what_cannot_be_recalled_is_one_sentence(stages: Stages) -> None:
-    store = make_data(stages)
+def test_what_cannot_be_recalled_is_one_sentence(made: Store) -> None:
+    store = made
     with pytest.raises(UnknownIdError, match="has no caption of concept 'pear'"):
         find_affected(store, "concept", "pear")
     with pytest.raises(LineageError, match="'shard' cannot be recalled"):
@@ -94,8 +93,8 @@ def test_what_cannot_be_recalled_is_one_sentence(stages: Stages) -> None:
         apply_recall(store, recall, " ")
 
 
-def test_a_model_whose_exclusions_changed_is_not_believed(stages: Stages) -> None:
-    store = make_data(stages)
+def test_a_model_whose_exclusions_changed_is_not_believed(made: Store) -> None:
+    store = made
     apply_recall(store, find_affected(store, "concept", "apple"), "test")
     model = train_slice(store)
     path = store.location.local_path(f"{model['key']}/{EXCLUDED_FILE}")
@@ -105,8 +104,8 @@ def test_a_model_whose_exclusions_changed_is_not_believed(stages: Stages) -> Non
     assert excluded_digest([]) is None
 
 
-def test_the_command_lists_marks_and_says_what_to_retrain(stages: Stages, tmp_path: Path) -> None:
-    store = make_data(stages)
+def test_the_command_lists_marks_and_says_what_to_retrain(made: Store, tmp_path: Path) -> None:
+    store = made
     model = train_slice(store)
     runner, place = CliRunner(), ["--store", str(tmp_path / "store")]
     listed = runner.invoke(cli, ["recall", "--concept", "quince", *place], catch_exceptions=False).output
@@ -117,7 +116,7 @@ def test_the_command_lists_marks_and_says_what_to_retrain(stages: Stages, tmp_pa
     assert told["applied"]
     assert set(told["affected"]["captions"]) == captions_about(store, "quince")
     assert told["retrain"][0]["slice"] == "everything"
-    said = runner.invoke(cli, arguments[:3] + ["--apply", "--reason", "bad", *place]).output
+    said = runner.invoke(cli, [*arguments[:3], "--apply", "--reason", "bad", *place]).output
     assert "Already recorded" in said
     assert "synclr materialize everything --only model" in said
     assert "needs --reason" in runner.invoke(cli, ["recall", "--concept", "quince", "--apply", *place]).output

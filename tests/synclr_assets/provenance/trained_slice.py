@@ -12,7 +12,6 @@ from synclr_assets.provenance.scores import record_scores
 from synclr_assets.store.store import Store
 from synclr_assets.store.transactions import Unit
 from synclr_train.config import Recipe
-from tests.synclr_assets.conftest import Stages
 from tests.synclr_train.conftest import tiny
 
 UNITS = (Unit("fruit", 0), Unit("patterns", 0))
@@ -55,10 +54,3 @@ def score_of(store: Store, model: dict[str, Any], value: float = 0.9) -> None:
         "per_class": {"0": value},
     }
     record_scores(store, model["model_id"], "linear_probe", [score])
-
-
-def make_data(stages: Stages) -> Store:
-    """All data of both buckets."""
-    for unit in UNITS:
-        stages.run_all(unit)
-    return stages.store
