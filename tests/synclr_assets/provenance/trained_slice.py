@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from synclr_assets.launch.tasks import EvalTask, FitTask
+from synclr_assets.launch.tasks import EvalTask, FitTask, ProbeTask
 from synclr_assets.launch.training import plan_training, train
 from synclr_assets.provenance.inputs import training_inputs
 from synclr_assets.provenance.scores import record_scores
@@ -23,7 +23,7 @@ def few_steps() -> Recipe:
     return tiny(steps=4, checkpoint_every_steps=4)
 
 
-def run_here(task: FitTask | EvalTask) -> None:
+def run_here(task: FitTask | ProbeTask | EvalTask) -> None:
     """What the training child does, without a child."""
     from synclr_train.training import fit
 
