@@ -84,19 +84,23 @@ def command(model_id: str, check_only: bool, stored: bool, scratch: Path | None,
 
 def _generators(profile: Profile) -> Generators:
     section = profile.dataset
-    shared = {
-        "max_attempts": section.max_caption_attempts,
-        "captions_per_commit": section.captions_per_commit,
-        "near_duplicate_similarity": section.near_duplicate_similarity,
-    }
     return Generators(
         captioner=make_captioner(profile.captioner),
         prompts=profile.captioner.prompts(),
         enricher=make_background_writer(profile.background_writer),
         sampler=make_image_sampler(profile.image_sampler),
         agreement=make_agreement(profile.agreement),
-        captions=CaptionSettings(**shared),
-        enrichment=EnrichmentSettings(backgrounds_per_concept=section.backgrounds_per_concept, **shared),
+        captions=CaptionSettings(
+            max_attempts=section.max_caption_attempts,
+            captions_per_commit=section.captions_per_commit,
+            near_duplicate_similarity=section.near_duplicate_similarity,
+        ),
+        enrichment=EnrichmentSettings(
+            backgrounds_per_concept=section.backgrounds_per_concept,
+            max_attempts=section.max_caption_attempts,
+            captions_per_commit=section.captions_per_commit,
+            near_duplicate_similarity=section.near_duplicate_similarity,
+        ),
         images=ImageSettings(
             quality=section.image_quality,
             max_reseeds=section.max_reseeds,
