@@ -20,6 +20,14 @@ _COMMANDS = {
         "synclr_assets.commands.lineage",
         "What a model or a caption was made from, and what came of it.",
     ),
+    "recall": (
+        "synclr_assets.commands.recall",
+        "What a bad caption, concept or generator touched, and keeping training from it.",
+    ),
+    "reproduce": (
+        "synclr_assets.commands.reproduce",
+        "Rebuild a recorded model from its record; says which links are exact.",
+    ),
     "quote": ("synclr_assets.commands.quote", "What a slice will cost, before it is made."),
     "ledger": ("synclr_assets.commands.ledger", "What was spent, by asset, bucket or generator."),
     "licences": (

@@ -90,6 +90,12 @@ def main() -> None:
     show_default=True,
     help="Largest size of the images kept in --cache, in GB.",
 )
+@click.option(
+    "--exclude",
+    "exclude_file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="File of caption ids, one a line, that are never read.",
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Replaces the recipe's seed.")
 @click.option("--steps", type=click.IntRange(min=1), help="Replaces the recipe's number of steps.")
 def fit(
@@ -98,6 +104,7 @@ def fit(
     out_dir: Path,
     cache_dir: Path | None,
     cache_gb: float,
+    exclude_file: Path | None,
     seed: int | None,
     steps: int | None,
 ) -> None:
@@ -117,6 +124,7 @@ def fit(
         from synclr_train.training import fit as run_fit
 
         cache = DataCache(cache_dir, int(cache_gb * 1e9)) if cache_dir else None
+        exclude = exclude_file.read_text(encoding="utf-8").split() if exclude_file else ()
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns) as progress:
@@ -130,7 +138,9 @@ def fit(
                 progress.update(task, completed=event.step, description=said)
 
             try:
-                result = run_fit(recipe, shards, out_dir, seed=seed, cache=cache, on_event=show)
+                result = run_fit(
+                    recipe, shards, out_dir, seed=seed, cache=cache, exclude=exclude, on_event=show
+                )
             except NonFiniteLossError as error:
                 raise click.ClickException(str(error)) from error
     except ValueError as error:

@@ -37,6 +37,16 @@ class ShardPart:
         """Whole positive groups."""
         return len(self.caption_ids)
 
+    def without(self, excluded: np.ndarray) -> "ShardPart":
+        """The part less the `excluded` captions (bytes)."""
+        kept = ~np.isin(self.caption_ids, excluded)
+        broken = tuple(
+            (caption_id, reason)
+            for caption_id, reason in self.broken
+            if caption_id is None or caption_id.encode() not in excluded
+        )
+        return ShardPart(self.caption_ids[kept], self.offsets[kept], self.sizes[kept], broken)
+
 
 class PartsOnDisk:
     """Parts kept in a folder; one is in memory at a time."""
@@ -64,9 +74,11 @@ class PartsOnDisk:
             )
         return part
 
-    def merge(self, shards: Sequence[ShardFile], parts: Iterator[ShardPart], kind: np.dtype) -> np.memmap:
-        """The records of all parts, mapped from one file."""
-        names = "".join(map(self._name, shards))
+    def merge(
+        self, shards: Sequence[ShardFile], parts: Iterator[ShardPart], kind: np.dtype, excluded: np.ndarray
+    ) -> np.memmap:
+        """The records of all parts, mapped from one file; `excluded` is what the parts lack."""
+        names = "".join(map(self._name, shards)) + hashlib.blake2b(excluded.tobytes()).hexdigest()
         path = self.folder / f"{hashlib.blake2b(names.encode(), digest_size=16).hexdigest()}.records"
         with replacing(path) as file:
             for number, part in enumerate(parts):

@@ -5,7 +5,7 @@ never stops a run, and nothing is skipped without a record.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -125,16 +125,19 @@ def index_shards(
     *,
     max_quarantined_share: float = 1.0,
     cache_dir: Path | None = None,
+    exclude: Collection[str] = (),
 ) -> ShardIndex:
     """Index the first `views_per_caption` views of every caption of `shards`, in sorted order of file name.
 
     `cache_dir` keeps each shard's index for the next start and maps the whole from disk, so that memory does
-    not grow with the shards. Raises ShardError for no shards, a missing shard, two shards with one file name,
-    no whole group at all, or more than `max_quarantined_share` of the captions broken.
+    not grow with the shards. Captions of `exclude` are left out, as if no shard held them. Raises ShardError
+    for no shards, a missing shard, two shards with one file name, no whole group at all, or more than
+    `max_quarantined_share` of the captions broken.
     """
     ordered = _ordered(shards)
     kept = PartsOnDisk(cache_dir, views_per_caption) if cache_dir else None
-    scans = _scans(ordered, views_per_caption, kept)
+    excluded = np.array(sorted(caption_id.encode() for caption_id in exclude), dtype="S")
+    scans = _scans(ordered, views_per_caption, kept, excluded)
     in_memory: list[ShardPart] = []
     quarantined: list[Quarantined] = []
     num_whole, id_bytes = 0, 1
@@ -147,7 +150,8 @@ def index_shards(
     if not num_whole:
         first = f"; the first problem: {describe(quarantined[0])}" if quarantined else ""
         raise ShardError(
-            f"no caption with {views_per_caption} images in {len(ordered)} shards{first}: "
+            f"no caption with {views_per_caption} images in {len(ordered)} shards"
+            f"{f' beside {len(excluded)} excluded ones' if len(excluded) else ''}{first}: "
             "check the --shards pattern"
         )
     check_quarantined_share(quarantined, num_whole + len(quarantined), max_quarantined_share)
@@ -155,7 +159,8 @@ def index_shards(
     if kept is None:
         records = np.concatenate([records_of(part, number, kind) for number, part in enumerate(in_memory)])
     else:
-        records = kept.merge(ordered, _scans(ordered, views_per_caption, kept), kind)
+        parts = _scans(ordered, views_per_caption, kept, excluded)
+        records = kept.merge(ordered, parts, kind, excluded)
     return ShardIndex(ordered, records, tuple(quarantined))
 
 
@@ -241,15 +246,16 @@ def read_group(
 
 
 def _scans(
-    shards: Sequence[ShardFile], views_per_caption: int, kept: PartsOnDisk | None
+    shards: Sequence[ShardFile], views_per_caption: int, kept: PartsOnDisk | None, excluded: np.ndarray
 ) -> Iterator[ShardPart]:
-    """The part of each shard in order; a few remote shards are scanned at once."""
+    """The part of each shard in order, less the excluded captions; a few remote shards are scanned at once."""
 
     def part_of(shard: ShardFile) -> ShardPart:
         def scan() -> ShardPart:
             return scan_shard(shard, views_per_caption)
 
-        return kept.get(shard, scan) if kept else scan()
+        part = kept.get(shard, scan) if kept else scan()
+        return part.without(excluded) if len(excluded) else part
 
     num_at_once = SHARDS_SCANNED_AT_ONCE if any(shard.is_remote for shard in shards) else 1
     with ThreadPoolExecutor(num_at_once) as pool:

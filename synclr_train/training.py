@@ -8,7 +8,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -134,15 +134,16 @@ def fit(
     *,
     seed: int | None = None,
     cache: DataCache | None = None,
+    exclude: Collection[str] = (),
     on_event: Callable[[TrainingEvent], None] | None = None,
 ) -> TrainingResult:
     """Train `recipe` on SynCaps `shards` and write the encoder, metrics and result into `out_dir`.
 
     `shards` are local paths or s3:// URIs. A run that was killed continues from its last resume point to the
     weights it would have had. `seed` replaces the recipe's; `cache` keeps indexes and remote images for later
-    epochs and runs. Raises ValueError for shards that cannot be used and for an `out_dir` of another run,
-    NonFiniteLossError when a number becomes NaN. With several devices every process calls `fit` with the same
-    arguments (Lightning starts them, or torchrun); the first one writes.
+    epochs and runs; captions with an id in `exclude` are never read. Raises ValueError for shards that cannot be
+    used and for an `out_dir` of another run, NonFiniteLossError when a number becomes NaN. With several devices
+    every process calls `fit` with the same arguments (Lightning starts them, or torchrun); the first one writes.
     """
     if seed is not None:
         recipe = recipe.varied(seed=seed)
@@ -151,6 +152,7 @@ def fit(
         recipe.batch.views_per_caption,
         max_quarantined_share=recipe.max_quarantined_share,
         cache_dir=cache.folder if cache else None,
+        exclude=exclude,
     )
     CaptionOrder(index.num_captions, recipe.batch.captions, recipe.seed)
     identity = run_identity(recipe, index)

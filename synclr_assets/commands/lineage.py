@@ -1,16 +1,17 @@
-"""`synclr lineage`: from a model back to its captions, from a caption on to its models."""
+"""`synclr lineage`: from a model back to its captions, from a caption on to its models, from anything to anything."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Column, Table
 
 from synclr_assets.commands.score_table import score_table
+from synclr_assets.commands.table_files import EXPORT_OPTION, export_tables
 from synclr_assets.environment import store_root
 from synclr_assets.provenance.lineage import (
     CaptionLineage,
@@ -18,7 +19,10 @@ from synclr_assets.provenance.lineage import (
     caption_lineage,
     captions_of_model,
     model_lineage,
+    sample_captions,
 )
+from synclr_assets.provenance.lineage_nodes import KINDS
+from synclr_assets.provenance.lineage_trace import trace
 from synclr_assets.provenance.models import models
 from synclr_assets.store.store import Store
 
@@ -28,7 +32,7 @@ STORE_OPTION = click.option("--store", "root", default=None, help="Store to read
 
 @click.group("lineage")
 def command() -> None:
-    """What a model or a caption was made from, and what came of it."""
+    """What a thing was made from, and what came of it."""
 
 
 def open_store(root: str | None) -> Store:
@@ -39,9 +43,7 @@ def open_store(root: str | None) -> Store:
 @command.command("model")
 @click.argument("model_id", required=False)
 @click.option("--captions", "show", type=click.IntRange(0), default=0, help="Also list this many captions.")
-@click.option(
-    "--export", type=click.Path(path_type=Path), help="Write all captions to a .csv or .parquet file."
-)
+@EXPORT_OPTION
 @STORE_OPTION
 def model_command(model_id: str | None, show: int, export: Path | None, root: str | None) -> None:
     """Everything MODEL_ID (an id or its beginning) was made from; without it, the known models."""
@@ -55,7 +57,9 @@ def model_command(model_id: str | None, show: int, export: Path | None, root: st
     if show:
         _print_captions(console, store, lineage.model, show)
     if export is not None:
-        num_rows = export_captions(store, lineage.model, export)
+        num_rows = export_tables(captions_of_model(store, lineage.model), export)
+        if not num_rows:
+            raise click.UsageError(f"Model {lineage.model['model_id']} has no captions in this store.")
         console.print(f"{num_rows} captions written to {export}")
 
 
@@ -67,27 +71,44 @@ def caption_command(caption_id: str, root: str | None) -> None:
     _print_caption(Console(), caption_lineage(open_store(root), caption_id))
 
 
-def export_captions(store: Store, model: dict[str, object], path: Path) -> int:
-    """Write every caption behind the model to a CSV or Parquet file, in bounded batches. Returns the rows."""
-    suffix = path.suffix.lower()
-    if suffix not in (".csv", ".parquet"):
-        raise click.UsageError(f"--export {path}: end the name in .csv or .parquet.")
-    partial = path.with_name(path.name + ".partial")
+@command.command("from")
+@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("identity", metavar="ID")
+@click.option("--to", required=True, type=click.Choice(KINDS), help="What to list.")
+@click.option("--show", type=click.IntRange(0), default=20, show_default=True, help="Rows to print.")
+@EXPORT_OPTION
+@STORE_OPTION
+def from_command(kind: str, identity: str, to: str, show: int, export: Path | None, root: str | None) -> None:
+    """Every thing of kind --to that ID was made from, or that was made from it.
+
+    ID is, by KIND: concept NAME or BUCKET/NAME; caption an id or its beginning; background its text; generator
+    MODEL or MODEL@REVISION; image CAPTION_ID/VIEW or a SHA-256; shard a SHA-256 or key; model an id or its
+    beginning; score MODEL_ID/DATASET/METRIC.
+    """
+    shown: list[dict[str, Any]] = []
     num_rows = 0
-    writer: pa.csv.CSVWriter | pq.ParquetWriter | None = None
-    for batch in captions_of_model(store, model):
-        if writer is None:
-            make = pa.csv.CSVWriter if suffix == ".csv" else pq.ParquetWriter
-            writer = make(partial, batch.schema)
-        writer.write_batch(batch)
-        num_rows += batch.num_rows
-    if writer is None:
-        raise click.UsageError(
-            f"Model {model['model_id']} has no captions in this store: nothing was written."
-        )
-    writer.close()
-    partial.replace(path)
-    return num_rows
+
+    def seen() -> Iterator[pa.Table]:
+        nonlocal num_rows
+        for part in trace(open_store(root), kind, identity, to):
+            num_rows += part.num_rows
+            shown.extend(part.slice(0, max(show - len(shown), 0)).to_pylist())
+            yield part
+
+    if export is None:
+        for _ in seen():
+            pass
+    else:
+        export_tables(seen(), export)
+    console = Console()
+    console.print(f"{num_rows} of kind {to} from {kind} {identity}", markup=False, soft_wrap=True)
+    for row in shown:
+        line = "  ".join(f"{name}={value}" for name, value in row.items() if value is not None)
+        console.print(f"  {line}", markup=False, soft_wrap=True, highlight=False)
+    if num_rows > len(shown):
+        console.print(f"  ... and {num_rows - len(shown)} more; --export FILE writes all")
+    if export is not None and num_rows:
+        console.print(f"{num_rows} rows written to {export}", markup=False, soft_wrap=True)
 
 
 def _print_models(console: Console, store: Store) -> None:
@@ -136,19 +157,10 @@ def _print_model(console: Console, lineage: ModelLineage) -> None:
         console.print(score_table(lineage.scores))
 
 
-def _print_captions(console: Console, store: Store, model: dict[str, object], show: int) -> None:
+def _print_captions(console: Console, store: Store, model: dict[str, Any], show: int) -> None:
     table = Table(_whole_id("caption"), "concept", "template", "text", "epochs")
-    for batch in captions_of_model(store, model):
-        for row in batch.slice(0, show - table.row_count).to_pylist():
-            table.add_row(
-                row["caption_id"],
-                row["concept"],
-                row["template"],
-                row["text"],
-                f"{row['epochs']:.2f}",
-            )
-        if table.row_count >= show:
-            break
+    for row in sample_captions(store, model, show):
+        table.add_row(row["caption_id"], row["concept"], row["template"], row["text"], f"{row['epochs']:.2f}")
     console.print(table)
 
 

@@ -52,9 +52,8 @@ def _follow() -> int:
     from synclr_train.config import Recipe
     from synclr_train.training import fit
 
-    fit(
-        Recipe.model_validate(task.recipe), [Path(s) for s in task.shards], Path(task.out_dir), seed=task.seed
-    )
+    recipe, shards = Recipe.model_validate(task.recipe), [Path(shard) for shard in task.shards]
+    fit(recipe, shards, Path(task.out_dir), seed=task.seed, exclude=task.excluded())
     return 0
 
 
@@ -75,7 +74,8 @@ def _fit(pipes: PipesContext, task: FitTask) -> None:
             pipes.log.info(f"step {event.step} of {event.total_steps}{shown} {event.message}".rstrip())
 
     recipe = Recipe.model_validate(task.recipe)
-    fit(recipe, [Path(shard) for shard in task.shards], Path(task.out_dir), seed=task.seed, on_event=tell)
+    shards = [Path(shard) for shard in task.shards]
+    fit(recipe, shards, Path(task.out_dir), seed=task.seed, exclude=task.excluded(), on_event=tell)
 
 
 def _probe(pipes: PipesContext, task: ProbeTask) -> None:

@@ -1,5 +1,6 @@
 """What a child process can be asked to do, as plain data. Imports no torch and no Dagster."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -24,6 +25,12 @@ class FitTask(_Task):
     """Processes on each machine, one per device; more than one are started by torchrun."""
     nodes: int = 1
     """Machines."""
+    exclude_file: str | None = None
+    """Local path of caption ids, one a line, that must not be read (recalls); None excludes none."""
+
+    def excluded(self) -> list[str]:
+        """The ids of `exclude_file`."""
+        return Path(self.exclude_file).read_text(encoding="utf-8").split() if self.exclude_file else []
 
 
 class ProbeTask(_Task):

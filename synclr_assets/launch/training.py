@@ -13,7 +13,13 @@ from typing import Any
 
 from synclr_assets.launch.tasks import EvalTask, FitTask, ProbeTask
 from synclr_assets.provenance.inputs import TrainingInputs, model_id_of
-from synclr_assets.provenance.models import TrainedModel, model_key, record_model, recorded_model
+from synclr_assets.provenance.models import (
+    EXCLUDED_FILE,
+    TrainedModel,
+    model_key,
+    record_model,
+    recorded_model,
+)
 from synclr_assets.provenance.scores import record_scores
 from synclr_assets.store.store import Store
 from synclr_assets.store.tables import rows_of
@@ -47,6 +53,11 @@ def train(store: Store, training: Training, run: RunTask, *, nodes: int = 1) -> 
     out_dir = work_folder(store, key)
     out_dir.mkdir(parents=True, exist_ok=True)
     shards = [str(store.blobs.fetch(shard.key, out_dir / "shards")) for shard in training.inputs.shards]
+    exclude_file = None
+    if training.inputs.excluded:
+        kept = f"{key}/{EXCLUDED_FILE}"
+        store.blobs.put_bytes(kept, "".join(f"{one}\n" for one in training.inputs.excluded).encode())
+        exclude_file = str(store.blobs.fetch(kept, out_dir))
     run(
         FitTask(
             recipe=training.recipe.model_dump(mode="json"),
@@ -55,6 +66,7 @@ def train(store: Store, training: Training, run: RunTask, *, nodes: int = 1) -> 
             seed=training.recipe.seed,
             devices=training.recipe.devices,
             nodes=nodes,
+            exclude_file=exclude_file,
         )
     )
     result = json.loads((out_dir / "result.json").read_text())

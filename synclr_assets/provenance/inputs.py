@@ -14,7 +14,7 @@ from synclr_assets.store.store import Store
 from synclr_assets.store.transactions import Unit, stage_cursor
 from synclr_assets.synthesis.identity import digest_hex
 
-PINNED_TABLES = ("concepts", "captions", "enriched_captions", "images", "shards", "shard_members")
+PINNED_TABLES = ("concepts", "captions", "enriched_captions", "images", "shards", "shard_members", "recalls")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ class TrainingInputs:
     units: tuple[Unit, ...]
     shards: tuple[InputShard, ...]
     table_versions: dict[str, int]
+    excluded: tuple[str, ...] = ()
+    """Ids of recalled captions of these units, sorted: training never reads them."""
 
     def shards_of(self, unit: Unit) -> list[InputShard]:
         return [s for s in self.shards if (s.bucket, s.generation) == (unit.bucket, unit.generation)]
@@ -61,13 +63,34 @@ def training_inputs(
         raise NotReadyError(
             f"Slice {slice_name} has no shard with a caption in it: look at its quarantined captions."
         )
-    return TrainingInputs(slice_name, units, tuple(shards), versions)
+    return TrainingInputs(slice_name, units, tuple(shards), versions, recalled_captions(store, units))
 
 
 def model_id_of(inputs: TrainingInputs, recipe_fingerprint: str, seed: int) -> str:
-    """32 hex characters: the same slice, recipe, seed and shard contents are the same model."""
+    """32 hex characters: the same slice, recipe, seed, shard contents and recalled captions are the same model."""
     contents = [f"{s.bucket}@{s.generation}/{s.shard_index}:{s.sha256}" for s in inputs.shards]
+    if inputs.excluded:
+        contents.append(f"without {excluded_digest(inputs.excluded)}")
     return digest_hex("model", inputs.slice_name, recipe_fingerprint, seed, *contents)
+
+
+def recalled_captions(store: Store, units: Sequence[Unit]) -> tuple[str, ...]:
+    """Ids of all captions of the units that a recall names, sorted."""
+    recalled: set[str] = set()
+    for unit in units if store.tables.open("recalls") is not None else ():
+        rows = store.tables.read(
+            "recalls",
+            partitions=unit.partitions,
+            columns=["object_id"],
+            where=pc.field("object") == "caption",
+        )
+        recalled.update(rows["object_id"].to_pylist())
+    return tuple(sorted(recalled))
+
+
+def excluded_digest(caption_ids: Sequence[str]) -> str | None:
+    """32 hex characters that stand for a sorted list of captions; None for an empty one."""
+    return digest_hex("excluded", *caption_ids) if caption_ids else None
 
 
 def _packed_unit(store: Store, bucket: str, generation: int | None) -> Unit:

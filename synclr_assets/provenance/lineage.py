@@ -9,13 +9,23 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from synclr_assets.provenance.models import find_model
-from synclr_assets.provenance.scores import scores_of
-from synclr_assets.store.errors import UnknownIdError
+from synclr_assets.provenance.lineage_generators import generators_of
+from synclr_assets.provenance.lineage_index import find_caption
+from synclr_assets.provenance.models import excluded_captions, find_model
+from synclr_assets.provenance.scores import ordered_scores, scores_of
 from synclr_assets.store.store import Store
 from synclr_assets.store.transactions import Unit
 
-GENERATOR_COLUMNS = ("model", "revision", "licence", "fingerprint")
+CAPTION_COLUMNS = [
+    "caption_id",
+    "bucket",
+    "generation",
+    "concept",
+    "template",
+    "relation",
+    "background",
+    "text",
+]
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,8 @@ class ModelLineage:
 
     model: dict[str, Any]
     units: tuple[UnitLineage, ...]
-    consumption: tuple[dict[str, Any], ...]
+    consumption: pa.Table
+    """Rows of the table of this name, in order of shard."""
     scores: tuple[dict[str, Any], ...]
 
 
@@ -55,35 +66,77 @@ class CaptionLineage:
 
 
 def model_lineage(store: Store, prefix: str) -> ModelLineage:
-    """The lineage of the model whose id begins with the prefix. Raises UnknownIdError."""
+    """The lineage of the model whose id begins with the prefix. Raises UnknownIdError.
+
+    Reads no caption and no image: counts stand in the model's record and in the tables' statistics.
+    """
     model = find_model(store, prefix)
+    units = [Unit(entry["bucket"], entry["generation"]) for entry in model["inputs"]]
     consumption = store.tables.read("consumption", partitions={"model_id": model["model_id"]}).sort_by(
         [("bucket", "ascending"), ("generation", "ascending"), ("shard_index", "ascending")]
     )
-    rows = consumption.to_pylist()
-    units = []
-    for entry in model["inputs"]:
-        unit = Unit(entry["bucket"], entry["generation"])
-        read = [
-            r["captions_read"]
-            for r in rows
-            if (r["bucket"], r["generation"]) == (unit.bucket, unit.generation)
-        ]
-        units.append(
+    captioners = generators_of(store, "enriched_captions", units)
+    samplers = generators_of(store, "images", units)
+    read: dict[Unit, int] = dict.fromkeys(units, 0)
+    for row in (
+        consumption.group_by(["bucket", "generation"]).aggregate([("captions_read", "sum")]).to_pylist()
+    ):
+        read[Unit(row["bucket"], row["generation"])] = row["captions_read_sum"]
+    return ModelLineage(
+        model=model,
+        units=tuple(
             UnitLineage(
                 unit=unit,
                 num_captions=entry["num_captions"],
-                captions_read=sum(read),
+                captions_read=read[unit],
                 shard_sha256s=tuple(entry["shard_sha256s"]),
-                captioners=_generators(store, "enriched_captions", unit),
-                image_samplers=_generators(store, "images", unit),
+                captioners=captioners[unit],
+                image_samplers=samplers[unit],
             )
+            for unit, entry in zip(units, model["inputs"], strict=True)
+        ),
+        consumption=consumption,
+        scores=tuple(scores_of(store, model["model_id"])),
+    )
+
+
+def sample_captions(store: Store, model: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """Up to `count` captions that the model's training could read, from the first shards it did read.
+
+    Reads as many shards' members as it needs and no more. Rows as of `captions_of_model`.
+    """
+    if count == 0:
+        return []
+    kept_from = excluded_captions(store, model)
+    consumed = store.tables.read(
+        "consumption", partitions={"model_id": model["model_id"]}, where=pc.field("captions_read") > 0
+    ).sort_by([("bucket", "ascending"), ("generation", "ascending"), ("shard_index", "ascending")])
+    found: list[dict[str, Any]] = []
+    for shard in consumed.to_pylist():
+        partitions = Unit(shard["bucket"], shard["generation"]).partitions
+        at = pc.field("shard_index") == shard["shard_index"]
+        members = store.tables.read("shard_members", partitions=partitions, columns=["caption_id"], where=at)
+        ids = [one for one in members["caption_id"].to_pylist() if one not in kept_from]
+        ids = sorted(ids)[: count - len(found)]
+        rows = store.tables.read(
+            "enriched_captions",
+            partitions=partitions,
+            columns=CAPTION_COLUMNS,
+            where=pc.field("caption_id").isin(ids),
         )
-    return ModelLineage(model, tuple(units), tuple(rows), tuple(scores_of(store, model["model_id"])))
+        place = {"shard_index": shard["shard_index"], "epochs": shard["epochs"]}
+        found += [{**row, **place} for row in rows.sort_by("caption_id").to_pylist()]
+        if len(found) >= count:
+            break
+    return found
 
 
 def captions_of_model(store: Store, model: dict[str, Any]) -> Iterator[pa.RecordBatch]:
-    """All captions in the model's shards, with what it really read of each shard, in bounded batches."""
+    """All captions in the model's shards that it was not kept from, with what it really read of each shard.
+
+    One bucket generation's captions are in memory at once.
+    """
+    kept_from = excluded_captions(store, model)
     read = {
         (row["bucket"], row["generation"], row["shard_index"]): row["epochs"]
         for row in store.tables.read("consumption", partitions={"model_id": model["model_id"]}).to_pylist()
@@ -96,18 +149,11 @@ def captions_of_model(store: Store, model: dict[str, Any]) -> Iterator[pa.Record
         corpus = store.tables.snapshot("enriched_captions", unit.partitions)
         if corpus is None:
             continue
-        columns = [
-            "caption_id",
-            "bucket",
-            "generation",
-            "concept",
-            "template",
-            "relation",
-            "background",
-            "text",
-        ]
-        for batch in corpus.to_batches(columns=columns, batch_size=8192):
+        for batch in corpus.to_batches(columns=CAPTION_COLUMNS, batch_size=8192):
             joined = pa.Table.from_batches([batch]).join(members, "caption_id", join_type="inner")
+            if kept_from:
+                excluded = pc.is_in(joined["caption_id"], pa.array(sorted(kept_from)))
+                joined = joined.filter(pc.invert(excluded))
             epochs = [
                 read.get((unit.bucket, unit.generation, i), 0.0) for i in joined["shard_index"].to_pylist()
             ]
@@ -120,7 +166,7 @@ def captions_of_model(store: Store, model: dict[str, Any]) -> Iterator[pa.Record
 
 def caption_lineage(store: Store, prefix: str) -> CaptionLineage:
     """The lineage of the caption whose id begins with the prefix. Raises UnknownIdError for none or several."""
-    caption = _find_caption(store, prefix)
+    caption = find_caption(store, prefix)
     unit = Unit(caption["bucket"], caption["generation"])
     is_it = pc.field("caption_id") == caption["caption_id"]
 
@@ -132,16 +178,18 @@ def caption_lineage(store: Store, prefix: str) -> CaptionLineage:
     shard = None
     models: list[dict[str, Any]] = []
     if members:
-        at = pc.field("shard_index") == members[0]["shard_index"]
+        index = members[0]["shard_index"]
+        at = pc.field("shard_index") == index
         shard = store.tables.read("shards", partitions=unit.partitions, where=at).to_pylist()[0]
         shard |= {"offset_bytes": members[0]["offset_bytes"]}
         seen = store.tables.read(
             "consumption",
-            where=(pc.field("shard_sha256") == shard["sha256"]) & (pc.field("captions_read") > 0),
+            where=unit.where
+            & at
+            & (pc.field("shard_sha256") == shard["sha256"])
+            & (pc.field("captions_read") > 0),
         )
-        for row in seen.sort_by("model_id").to_pylist():
-            model = find_model(store, row["model_id"])
-            models.append({**model, "epochs": row["epochs"], "scores": scores_of(store, row["model_id"])})
+        models = _models_that_read(store, caption["caption_id"], seen)
     return CaptionLineage(
         caption=caption,
         quarantine=lost[0] if lost else None,
@@ -151,23 +199,22 @@ def caption_lineage(store: Store, prefix: str) -> CaptionLineage:
     )
 
 
-def _find_caption(store: Store, prefix: str) -> dict[str, Any]:
-    """The final caption if there is one, else its plan or its quarantine row."""
-    where = pc.starts_with(pc.field("caption_id"), prefix.lower())
-    for table in ("enriched_captions", "captions", "quarantine"):
-        found = store.tables.read(table, where=where).to_pylist()
-        if len({row["caption_id"] for row in found}) > 1:
-            raise UnknownIdError(f"{prefix!r} fits {len(found)} captions: give more of the id.")
-        if found:
-            return found[0]
-    raise UnknownIdError(
-        f"No caption {prefix!r} in {store.location.uri}: list a model's captions with "
-        "`synclr lineage model ID --captions 10`."
-    )
+def _models_that_read(store: Store, caption_id: str, seen: pa.Table) -> list[dict[str, Any]]:
+    """Models of the given rows of consumption that were not kept from the caption, with their scores.
 
-
-def _generators(store: Store, table: str, unit: Unit) -> tuple[dict[str, Any], ...]:
-    rows = store.tables.read(table, partitions=unit.partitions, columns=list(GENERATOR_COLUMNS))
-    grouped = rows.group_by(list(GENERATOR_COLUMNS)).aggregate([([], "count_all")])
-    order = [(column, "ascending") for column in GENERATOR_COLUMNS]
-    return tuple({**row, "rows": row.pop("count_all")} for row in grouped.sort_by(order).to_pylist())
+    Without their inputs, which grow with the corpus.
+    """
+    epochs = dict(zip(seen["model_id"].to_pylist(), seen["epochs"].to_pylist(), strict=True))
+    if not epochs:
+        return []
+    of_models = pc.field("model_id").isin(list(epochs))
+    columns = [name for name in store.tables.spec("models").schema.names if name != "inputs"]
+    rows = store.tables.read("models", columns=columns, where=of_models).sort_by("model_id").to_pylist()
+    scores: dict[str, list[dict[str, Any]]] = {row["model_id"]: [] for row in rows}
+    for score in ordered_scores(store.tables.read("evals", where=of_models)):
+        scores[score["model_id"]].append(score)
+    return [
+        {**row, "epochs": epochs[row["model_id"]], "scores": scores[row["model_id"]]}
+        for row in rows
+        if caption_id not in excluded_captions(store, row)
+    ]

@@ -10,8 +10,8 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from synclr_assets.provenance.inputs import TrainingInputs
-from synclr_assets.store.errors import UnknownIdError
+from synclr_assets.provenance.inputs import TrainingInputs, excluded_digest
+from synclr_assets.store.errors import StoreError, UnknownIdError
 from synclr_assets.store.store import Store
 from synclr_assets.store.tables import rows_of, sql_literal
 
@@ -36,6 +36,10 @@ class TrainedModel:
     """Positive groups read, by shard key."""
     images_read: Mapping[str, int]
     """Images read, by shard key."""
+
+
+EXCLUDED_FILE = "excluded.txt"
+"""In the folder of a model that was kept from recalled captions: their ids, one a line."""
 
 
 def model_key(model_id: str) -> str:
@@ -78,6 +82,8 @@ def record_model(store: Store, inputs: TrainingInputs, trained: TrainedModel) ->
             for unit in inputs.units
         ],
         "table_versions": [{"table": t, "version": v} for t, v in sorted(inputs.table_versions.items())],
+        "num_excluded": len(inputs.excluded),
+        "excluded_digest": excluded_digest(inputs.excluded),
         "steps": trained.steps,
         "final_loss": trained.final_loss,
         "effective_rank": trained.effective_rank,
@@ -112,6 +118,19 @@ def models(store: Store, slice_name: str | None = None) -> list[dict[str, Any]]:
     """All recorded models, newest first."""
     where = None if slice_name is None else pc.field("slice") == slice_name
     return store.tables.read("models", where=where).sort_by([("created_at", "descending")]).to_pylist()
+
+
+def excluded_captions(store: Store, model: Mapping[str, Any]) -> frozenset[str]:
+    """Captions of the model's shards that its training was kept from. Raises StoreError for a changed list."""
+    if not model["num_excluded"]:
+        return frozenset()
+    listed = store.blobs.read(f"{model['key']}/{EXCLUDED_FILE}").decode().split()
+    if excluded_digest(listed) != model["excluded_digest"]:
+        raise StoreError(
+            f"{model['key']}/{EXCLUDED_FILE} is not the list that model {model['model_id']} was trained with: "
+            "the store is damaged, take the file from a copy."
+        )
+    return frozenset(listed)
 
 
 def recipe_of(model: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from synclr_assets.store.store import Store
@@ -43,8 +44,13 @@ def scores_of(store: Store, model_id: str, asset: str | None = None) -> list[dic
     where = pc.field("model_id") == model_id
     if asset is not None:
         where &= pc.field("asset") == asset
+    return ordered_scores(store.tables.read("evals", where=where))
+
+
+def ordered_scores(rows: pa.Table) -> list[dict[str, Any]]:
+    """Rows of evals in a fixed order."""
     order = [(column, "ascending") for column in ("asset", "dataset", "metric", "is_baseline", "subject")]
-    return store.tables.read("evals", where=where).sort_by(order).to_pylist()
+    return rows.sort_by(order).to_pylist()
 
 
 def headline(scores: Sequence[Mapping[str, Any]], metric: str) -> dict[str, float]:

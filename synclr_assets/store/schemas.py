@@ -26,6 +26,8 @@ class TableSpec:
     cursor: str | None = None
     schema_version: int = 1
     large_binary_column: str | None = None
+    rows_per_group: int | None = None
+    """Rows that a reader must decode to find one; None for the writer's default."""
 
     @property
     def schema(self) -> pa.Schema:
@@ -225,6 +227,37 @@ _SPECS = (
         cursor="position",
     ),
     TableSpec(
+        "caption_index",
+        "The bucket generation of a caption, in order of caption_id; derived from captions, may be dropped",
+        (
+            _CAPTION_ID,
+            ("bucket", STRING, "Bucket of the caption"),
+            ("generation", INT, "Generation of the bucket"),
+        ),
+        key=("caption_id",),
+        partition_by=(),
+        rows_per_group=32_768,
+    ),
+    TableSpec(
+        "recalls",
+        "What a recall found affected: training leaves these captions out from then on, nothing is deleted",
+        (
+            *_PARTITION,
+            ("recall_id", STRING, "Recall that found it: hash of what was recalled and of all it found"),
+            ("kind", STRING, "What was recalled: caption, concept or generator"),
+            ("subject", STRING, "Id of the caption, name of the concept, or MODEL or MODEL@REVISION"),
+            (
+                "object",
+                STRING,
+                "caption (stands for its images), shard, model or score; the last two have no bucket",
+            ),
+            ("object_id", STRING, "caption_id, SHA-256 of the shard, model_id, or MODEL/DATASET/METRIC"),
+            ("reason", STRING, "Why, in the words of who recalled it"),
+            ("at", TIME, "When it was recorded"),
+        ),
+        key=("recall_id", "object", "object_id"),
+    ),
+    TableSpec(
         "models",
         "One trained checkpoint",
         (
@@ -253,6 +286,12 @@ _SPECS = (
                 pa.list_(pa.struct([("table", STRING), ("version", LONG)])),
                 "Delta versions that were current when training began",
             ),
+            (
+                "num_excluded",
+                LONG,
+                "Recalled captions of its shards that training was kept from; null in old rows",
+            ),
+            ("excluded_digest", STRING, "Hash of their sorted ids, which excluded.txt in the folder lists"),
             ("steps", LONG, "Optimiser steps done"),
             ("final_loss", REAL, "Mean total loss of the last steps"),
             ("effective_rank", REAL, "Effective rank of the features at the end"),

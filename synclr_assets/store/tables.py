@@ -213,7 +213,7 @@ def sql_literal(value: str | int) -> str:
 
 def writer_properties(spec: TableSpec) -> WriterProperties:
     if spec.large_binary_column is None:
-        return WriterProperties(compression="ZSTD")
+        return WriterProperties(compression="ZSTD", max_row_group_size=spec.rows_per_group)
     raw = ColumnProperties(dictionary_enabled=False, statistics_enabled="NONE")
     return WriterProperties(
         compression="UNCOMPRESSED",

@@ -10,6 +10,7 @@ import pytest
 
 from synclr_train.shard_files import ShardError, open_shard
 from synclr_train.shards import index_shards, read_group, read_members
+from tests.synclr_train.conftest import caption_id, write_shard
 
 
 def members_of(path: Path) -> list:
@@ -167,3 +168,21 @@ def test_members_that_are_no_views_are_ignored(tmp_path, make_shard):
     assert index.num_views == 2
     assert index.quarantined == ()
     assert index.captions_per_shard() == {"s.tar": 1}
+
+
+def test_excluded_captions_are_as_if_no_shard_held_them(tmp_path: Path) -> None:
+    whole = [write_shard(tmp_path / f"s{n}.tar", range(4 * n, 4 * n + 4), num_views=2) for n in range(3)]
+    excluded = [caption_id(n) for n in (1, 8, 9, 10, 11, 99)]
+    cache = tmp_path / "cache"
+    full = index_shards(whole, 2, cache_dir=cache)
+    for cache_dir in (None, cache):
+        index = index_shards(whole, 2, cache_dir=cache_dir, exclude=excluded)
+        kept = [one.decode() for one in index.caption_ids]
+        assert kept == [caption_id(n) for n in (0, 2, 3, 4, 5, 6, 7)]
+        assert index.captions_per_shard() == {"s0.tar": 3, "s1.tar": 4, "s2.tar": 0}
+        assert index.fingerprint != full.fingerprint
+    assert len(pickle.loads(pickle.dumps(full)).caption_ids) == 12, (
+        "a run without exclusions keeps its own file"
+    )
+    with pytest.raises(ShardError, match="beside 12 excluded ones"):
+        index_shards(whole, 2, exclude=[caption_id(n) for n in range(12)])

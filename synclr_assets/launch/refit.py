@@ -1,0 +1,28 @@
+"""`python -m synclr_assets.launch.refit TASK.json`: one training without Dagster, in a process of its own."""
+
+import sys
+from pathlib import Path
+
+from synclr_assets.launch.tasks import FitTask
+from synclr_train.cores import share_cores
+
+
+def main(task_file: str) -> int:
+    """Train what the task says; the trainer's files carry the result."""
+    task = FitTask.model_validate_json(Path(task_file).read_text(encoding="utf-8"))
+    share_cores()  # before torch is imported
+    from synclr_train.config import Recipe
+    from synclr_train.recorder import NonFiniteLossError
+    from synclr_train.training import fit
+
+    recipe, shards = Recipe.model_validate(task.recipe), [Path(shard) for shard in task.shards]
+    try:
+        fit(recipe, shards, Path(task.out_dir), seed=task.seed, exclude=task.excluded())
+    except (ValueError, NonFiniteLossError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
