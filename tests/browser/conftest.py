@@ -32,6 +32,8 @@ REPOSITORY = Path(__file__).parents[2]
 SCREENSHOTS = "SYNCLR_SCREENSHOTS"
 PATIENCE_S = 180
 """How long one step may take: shared machines are slow at times."""
+SETTLING_MS = 3000
+"""How long a page draws on before its picture is taken."""
 BANK = {
     "letters.yaml": "captions: 24\nconcepts: [digit one, digit two, digit three, mug]\n",
     "weave.yaml": "captions: 8\nsource: textures\nconcepts: [striped texture]\n",
@@ -132,6 +134,7 @@ def picture(page: Page) -> Callable[[str], None]:
     def keep(name: str) -> None:
         folder = os.environ.get(SCREENSHOTS)
         if folder:
+            page.wait_for_timeout(SETTLING_MS)
             page.screenshot(path=Path(folder) / f"{name}.png", animations="disabled")
 
     return keep

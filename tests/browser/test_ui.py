@@ -77,16 +77,16 @@ def see_every_asset_in_the_graph(page: Page) -> None:
 
 def launch(page: Page, *buckets: str) -> None:
     """Choose the partitions in the dialog, launch, and open what was launched: a run or a backfill."""
-    page.get_by_role("button", name=re.compile("^Materialize")).first.click()
+    page.get_by_role("button", name="Materialize").first.click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("Select a partition").click()
     for bucket in buckets:
         page.get_by_role("menuitem").filter(has_text=bucket).click()
     page.keyboard.press("Escape")
-    dialog.get_by_role("button", name=re.compile("^Launch")).click()
+    dialog.get_by_role("button", name="Launch").click()
     told = page.get_by_text(re.compile(r"^(Launched run|Created backfill) \w+$")).first.inner_text()
-    page.get_by_role("link", name="Runs").click()
-    page.get_by_role("link", name=told.split()[-1]).click()
+    page.get_by_role("link", name="Runs", exact=True).first.click()
+    page.get_by_role("link", name=told.split()[-1]).first.click()
 
 
 def see_the_whole_graph(page: Page, picture: Callable[[str], None]) -> None:
@@ -95,7 +95,6 @@ def see_the_whole_graph(page: Page, picture: Callable[[str], None]) -> None:
     page.goto("/asset-groups?expanded=" + ",".join(f"global@global:{group}" for group in GROUPS))
     for asset in (name for assets in GROUPS.values() for name in assets):
         expect(page.locator("foreignObject").get_by_text(asset, exact=True).first).to_be_visible()
-    page.wait_for_load_state("networkidle")
     picture("ui_graph")
     page.set_viewport_size(USUAL)
 
@@ -103,7 +102,8 @@ def see_the_whole_graph(page: Page, picture: Callable[[str], None]) -> None:
 def open_partition(page: Page, asset: str, bucket: str) -> None:
     """The page of one partition, found from the asset's own page."""
     page.goto(f"/assets/{asset}")
-    page.get_by_role("link", name="Partitions").click()
+    page.get_by_role("link", name="Partitions", exact=True).click()
+    expect(page.get_by_placeholder("Filter by name")).to_be_visible()
     page.get_by_text(bucket, exact=True).first.click()
     expect(page.get_by_text("Materialized", exact=True)).to_be_visible()
 
@@ -133,7 +133,8 @@ def see_the_contact_sheet(page: Page, picture: Callable[[str], None]) -> None:
 def see_checks_passed(page: Page, picture: Callable[[str], None]) -> None:
     """Every check of `images` by name, with its verdict."""
     page.goto("/assets/images")
-    page.get_by_role("link", name="Checks").click()
+    page.get_by_role("link", name="Checks", exact=True).click()
+    expect(page.get_by_text("Succeeded", exact=True).nth(len(CHECKS_OF_IMAGES) - 1)).to_be_visible()
     for check in CHECKS_OF_IMAGES:
         page.get_by_text(check, exact=True).first.click()
         expect(page.get_by_text("Passed", exact=True)).to_be_visible()
