@@ -86,11 +86,13 @@ def units_of(store: Store, table: str) -> list[Unit]:
 
 def _batches(store: Store, units: list[Unit]) -> Iterator[tuple[list[Unit], pa.Table]]:
     """The captions of the units in batches of about CAPTIONS_PER_COMMIT, each sorted by id."""
+    captions = store.tables.snapshot("captions")
+    assert captions is not None, "packed units have captions"
     columns = store.tables.spec(INDEX).schema.names
     batch: list[Unit] = []
     read: list[pa.Table] = []
     for number, unit in enumerate(units, 1):
-        read.append(store.tables.read("captions", partitions=unit.partitions, columns=columns))
+        read.append(captions.to_table(columns=columns, filter=unit.where))
         batch.append(unit)
         if number == len(units) or sum(table.num_rows for table in read) >= CAPTIONS_PER_COMMIT:
             yield batch, pa.concat_tables(read).sort_by("caption_id")
