@@ -85,7 +85,7 @@ def launch(page: Page, *buckets: str) -> None:
     page.keyboard.press("Escape")
     dialog.get_by_role("button", name="Launch").click()
     told = page.get_by_text(re.compile(r"^(Launched run|Created backfill) \w+$")).first.inner_text()
-    page.get_by_role("link", name="Runs", exact=True).first.click()
+    page.get_by_role("link", name="Runs").first.click()
     page.get_by_role("link", name=told.split()[-1]).first.click()
 
 
@@ -102,7 +102,7 @@ def see_the_whole_graph(page: Page, picture: Callable[[str], None]) -> None:
 def open_partition(page: Page, asset: str, bucket: str) -> None:
     """The page of one partition, found from the asset's own page."""
     page.goto(f"/assets/{asset}")
-    page.get_by_role("link", name="Partitions", exact=True).click()
+    page.get_by_role("tab", name="Partitions").click()
     expect(page.get_by_placeholder("Filter by name")).to_be_visible()
     page.get_by_text(bucket, exact=True).first.click()
     expect(page.get_by_text("Materialized", exact=True)).to_be_visible()
@@ -133,7 +133,7 @@ def see_the_contact_sheet(page: Page, picture: Callable[[str], None]) -> None:
 def see_checks_passed(page: Page, picture: Callable[[str], None]) -> None:
     """Every check of `images` by name, with its verdict."""
     page.goto("/assets/images")
-    page.get_by_role("link", name="Checks", exact=True).click()
+    page.get_by_role("tab", name="Checks").click()
     expect(page.get_by_text("Succeeded", exact=True).nth(len(CHECKS_OF_IMAGES) - 1)).to_be_visible()
     for check in CHECKS_OF_IMAGES:
         page.get_by_text(check, exact=True).first.click()
