@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,8 +38,14 @@ class Containers:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        programs = (
+            f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # an image has them on its PATH
+        )
+        given = {**os.environ, **environment, "PATH": programs}
+        program = shutil.which(command[0], path=programs)
+        assert program is not None, command[0]
         self._processes[name] = subprocess.Popen(
-            command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [program, *command[1:]], env=given, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
     def exit_code(self, name: str) -> int | None:

@@ -5,13 +5,15 @@ from typing import Any
 import pytest
 
 from synclr_assets.defs.model.evaluation import score_result
+from synclr_assets.store.store import Store
 
-MODEL = {"model_id": "ab" * 16}
+MODEL = {"model_id": "ab" * 16, "key": f"models/{'ab' * 16}", "inputs": []}
 
 
 def scores(**values: float) -> list[dict[str, Any]]:
     return [
         {
+            "asset": "segmentation",
             "subject": subject,
             "is_baseline": subject != "model",
             "dataset": "d",
@@ -39,9 +41,9 @@ def scores(**values: float) -> list[dict[str, Any]]:
     ],
 )
 def test_the_model_is_judged_by_the_hardest_baseline_measured(
-    values: dict[str, float], passed: bool, judge: str
+    store: Store, values: dict[str, float], passed: bool, judge: str
 ) -> None:
-    result = score_result(MODEL, scores(**values), "beats", "mean_iou", {})
+    result = score_result(store, MODEL, scores(**values), "beats", "mean_iou")
     assert result.check_results is not None
     [check] = result.check_results
     assert check.passed is passed

@@ -18,10 +18,10 @@ from synclr_assets.store.store import Store
 from synclr_assets.store.transactions import Unit, stage_cursor
 from synclr_assets.synthesis.diffusion.sampler import make_diffusers_sampler
 from synclr_assets.synthesis.diffusion.settings import DiffusersSettings
-from synclr_assets.synthesis.encoding import extension_of
+from synclr_assets.synthesis.encoding import decode, extension_of
 from synclr_assets.synthesis.painter import RehearsalPainter
 from synclr_assets.synthesis.protocols import ImageRequest, ModelProvenance, RefusedView, UInt8Image
-from synclr_train.shards import index_shards, read_caption_images
+from synclr_train.shards import index_shards, read_group
 from tests.synclr_assets.conftest import Stages, content_of, write_bank
 
 FRUIT = Unit("fruit", 0)
@@ -170,7 +170,7 @@ def test_webp_goes_from_the_sampler_to_the_trainer(captioned: Stages) -> None:
     index = index_shards(shards, views_per_caption=4)
     assert index.num_captions == 23
     assert index.quarantined == ()
-    assert read_caption_images(index, 0, 32).shape == (4, 3, 32, 32)
+    assert [decode(view).shape for view in read_group(index, 0)] == [(32, 32, 3)] * 4
 
 
 def test_a_real_pipeline_draws_a_bucket_and_an_interruption_changes_nothing(
