@@ -119,9 +119,7 @@ def score_result(
             "protocol": scores[0]["protocol_fingerprint"],
             "scores": dg.MarkdownMetadataValue(score_table(shown or scores)),
             "by class": dg.MarkdownMetadataValue(class_table(scores, metric)),
-            "attribution": dg.MarkdownMetadataValue(
-                attribution_table(attribute(store, model, dataset=scores[0]["dataset"], metric=metric))
-            ),
+            **_attribution(store, model, scores, metric),
             **_pictures(store, model, scores[0]["asset"]),
         },
         data_version=dg.DataVersion(f"{model['model_id']}-{scores[0]['protocol_fingerprint'][:12]}"),
@@ -133,6 +131,19 @@ def score_result(
             )
         ],
     )
+
+
+def _attribution(
+    store: Store, model: dict[str, Any], scores: list[dict[str, Any]], metric: str
+) -> dict[str, dg.MarkdownMetadataValue]:
+    """Which concepts the score rests on; nothing for a metric that has no value per class."""
+    has_classes = any(
+        row["per_class"] for row in scores if row["metric"] == metric and not row["is_baseline"]
+    )
+    if not has_classes:
+        return {}
+    found = attribute(store, model, dataset=scores[0]["dataset"], metric=metric)
+    return {"attribution": dg.MarkdownMetadataValue(attribution_table(found))}
 
 
 def _pictures(store: Store, model: dict[str, Any], asset: str) -> dict[str, dg.MarkdownMetadataValue]:
