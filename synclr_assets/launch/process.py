@@ -10,7 +10,7 @@ import dagster as dg
 from synclr_assets.environment import engine_of
 from synclr_assets.launch.gpu_lease import leasing_command
 from synclr_assets.launch.indexed_job import run_on_nodes, this_pod
-from synclr_assets.launch.tasks import EvalTask, FitTask
+from synclr_assets.launch.tasks import EvalTask, FitTask, ProbeTask
 from synclr_assets.launch.torchrun import dying_with_parent, torchrun_command
 from synclr_assets.profiles import chosen_profile
 
@@ -20,7 +20,7 @@ CHILD = "synclr_assets.launch.child"
 def run_task(
     context: dg.AssetExecutionContext | dg.OpExecutionContext,
     client: dg.PipesSubprocessClient,
-    task: FitTask | EvalTask,
+    task: FitTask | ProbeTask | EvalTask,
 ) -> None:
     """Run the task to its end, streaming its log lines. Raises DagsterPipesExecutionError where it fails.
 
@@ -37,7 +37,7 @@ def run_task(
         client.run(context=context, command=child_command(task, os.environ), extras=extras)
 
 
-def child_command(task: FitTask | EvalTask, environment: Mapping[str, str]) -> Sequence[str]:
+def child_command(task: FitTask | ProbeTask | EvalTask, environment: Mapping[str, str]) -> Sequence[str]:
     """The child's command line: it dies with its step, holds its GPUs itself, and several devices mean torchrun.
 
     A cluster's engine gives a step its GPUs; on this machine the child leases them, where there are any.

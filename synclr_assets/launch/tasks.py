@@ -48,6 +48,11 @@ class ProbeTask(_Task):
     cache_dir: str | None = None
     """Folder that keeps features from run to run; None keeps none."""
 
+    @property
+    def devices(self) -> int:
+        """An evaluation uses one."""
+        return 1
+
 
 class EvalTask(_Task):
     """Evaluate the patch features of one exported encoder with its baselines."""

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from synclr_assets.launch.process import CHILD, child_command, run_task
-from synclr_assets.launch.tasks import EvalTask, FitTask
+from synclr_assets.launch.tasks import EvalTask, FitTask, ProbeTask
 from synclr_assets.launch.torchrun import Nodes, torchrun_command
 from synclr_train.config import Recipe
 from tests.synclr_train.conftest import everything, write_shard
@@ -68,10 +68,10 @@ def test_a_child_leases_as_many_gpus_as_it_has_processes(fit_task: Callable[...,
     assert command[lease + 1] == "8"
     assert "--nproc-per-node=8" in command
     assert command[-1] == CHILD
-    evaluation = EvalTask(
-        kind="linear_probe", encoder_dir="e", out_dir="o", dataset="d", split="test", baselines=()
-    )
-    assert child_command(evaluation, {})[lease + 1] == "1"
+    probe = ProbeTask(encoder_dir="e", out_dir="o", datasets=("d",), split="test", baselines=())
+    segmentation = EvalTask(encoder_dir="e", out_dir="o", dataset="d", split="test", baselines=())
+    for evaluation in (probe, segmentation):
+        assert child_command(evaluation, {})[lease + 1] == "1"
 
 
 @pytest.mark.parametrize("engine", ["k8s", "ecs", "ray"])
