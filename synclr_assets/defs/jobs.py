@@ -21,7 +21,8 @@ def dataset_job() -> UnresolvedAssetJobDefinition:
     warnings.filterwarnings("ignore", message=f"Asset job {DATASET_JOB} materializes assets with varying")
     return dg.define_asset_job(
         DATASET_JOB,
-        selection=dg.AssetSelection.assets(*DATASET_ASSETS),
+        selection=dg.AssetSelection.assets(*DATASET_ASSETS)
+        - _whole_store("syncaps_shards", "buckets_are_up_to_date"),
         description="From a bucket's concepts to its shards.",
     )
 
@@ -30,6 +31,12 @@ def model_job() -> UnresolvedAssetJobDefinition:
     """Checkpoint and scores of one slice."""
     return dg.define_asset_job(
         MODEL_JOB,
-        selection=dg.AssetSelection.assets(*MODEL_ASSETS),
+        selection=dg.AssetSelection.assets(*MODEL_ASSETS)
+        - _whole_store("checkpoint", "models_are_up_to_date"),
         description="Train on a slice's shards and score the encoder.",
     )
+
+
+def _whole_store(asset: str, check: str) -> dg.AssetSelection:
+    """A check of all buckets or slices: it runs on its own schedule, for one bucket's run cannot pass it."""
+    return dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(asset), check))

@@ -71,19 +71,6 @@ def test_the_index_and_the_images_are_those_of_the_files(remote, shards):
     assert [read_group(far, row) for row in (0, 17)] == [read_group(near, row) for row in (0, 17)]
 
 
-def test_training_on_s3_gives_the_weights_of_local_training(remote, shards, tiny_recipe, tmp_path):
-    """With loader processes and a cache; the second run finds everything in the cache."""
-    expected = fit(tiny_recipe(), shards, tmp_path / "near")
-    cache = DataCache(tmp_path / "cache", 10**7)
-    uris = find_shards([f"{remote}/*.tar"])
-    far = fit(tiny_recipe(num_workers=1), uris, tmp_path / "far", cache=cache)
-    assert far.weights_sha256 == expected.weights_sha256
-    held = bytes_in(cache.folder)
-    assert held > 0
-    fit(tiny_recipe(seed=3), uris, tmp_path / "again", cache=cache)
-    assert bytes_in(cache.folder) == held
-
-
 def test_an_unreachable_store_is_one_sentence(remote, monkeypatch):
     from obstore.store import S3Store
 
@@ -99,3 +86,16 @@ def test_an_unreachable_store_is_one_sentence(remote, monkeypatch):
     monkeypatch.setattr(shard_files, "_bucket", lambda name: store)
     with pytest.raises(ShardError, match=r"s3://synthetic/deep/shapes.*cannot be read.*last resume point"):
         shard.read(0, 10)
+
+
+def test_training_on_s3_gives_the_weights_of_local_training(remote, shards, tiny_recipe, tmp_path):
+    """With loader processes and a cache; the second run finds everything in the cache."""
+    expected = fit(tiny_recipe(), shards, tmp_path / "near")
+    cache = DataCache(tmp_path / "cache", 10**7)
+    uris = find_shards([f"{remote}/*.tar"])
+    far = fit(tiny_recipe(num_workers=1), uris, tmp_path / "far", cache=cache)
+    assert far.weights_sha256 == expected.weights_sha256
+    held = bytes_in(cache.folder)
+    assert held > 0
+    fit(tiny_recipe(seed=3), uris, tmp_path / "again", cache=cache)
+    assert bytes_in(cache.folder) == held
