@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -13,16 +13,18 @@ if TYPE_CHECKING:
 DATASET_JOB = "dataset_of_bucket"
 MODEL_JOB = "model_of_slice"
 DATASET_ASSETS = ("concepts", "captions", "enriched_captions", "images", "syncaps_shards")
+WHOLE_STORE_CHECKS = (
+    ("syncaps_shards", "buckets_are_up_to_date"),
+    ("checkpoint", "models_are_up_to_date"),
+)
 MODEL_ASSETS = ("checkpoint", "linear_probe", "segmentation")
 
 
 def dataset_job() -> UnresolvedAssetJobDefinition:
-    """Concepts to shards of one bucket, a run each: backfills of the assets are what shares a model (defs/buckets)."""
-    warnings.filterwarnings("ignore", message=f"Asset job {DATASET_JOB} materializes assets with varying")
+    """Concepts to shards of one bucket."""
     return dg.define_asset_job(
         DATASET_JOB,
-        selection=dg.AssetSelection.assets(*DATASET_ASSETS)
-        - _whole_store("syncaps_shards", "buckets_are_up_to_date"),
+        selection=_with_own_checks(DATASET_ASSETS),
         description="From a bucket's concepts to its shards.",
     )
 
@@ -31,12 +33,15 @@ def model_job() -> UnresolvedAssetJobDefinition:
     """Checkpoint and scores of one slice."""
     return dg.define_asset_job(
         MODEL_JOB,
-        selection=dg.AssetSelection.assets(*MODEL_ASSETS)
-        - _whole_store("checkpoint", "models_are_up_to_date"),
+        selection=_with_own_checks(MODEL_ASSETS),
         description="Train on a slice's shards and score the encoder.",
     )
 
 
-def _whole_store(asset: str, check: str) -> dg.AssetSelection:
-    """A check of all buckets or slices: it runs on its own schedule, for one bucket's run cannot pass it."""
-    return dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey(asset), check))
+def _with_own_checks(assets: Sequence[str]) -> dg.AssetSelection:
+    """The assets with the checks of their own steps. Checks of the whole store run on their own schedule: one
+    bucket's run cannot pass them."""
+    whole_store = [dg.AssetCheckKey(dg.AssetKey(asset), check) for asset, check in WHOLE_STORE_CHECKS]
+    chosen = dg.AssetSelection.assets(*assets)
+    own = dg.AssetSelection.checks_for_assets(*assets) - dg.AssetSelection.checks(*whole_store)
+    return chosen.without_checks() | own
