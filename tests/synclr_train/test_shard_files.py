@@ -38,9 +38,10 @@ def remote(endpoint: str, shards: list[Path], monkeypatch: pytest.MonkeyPatch) -
     for path in shards:
         client.upload_file(str(path), "synthetic", f"deep/{path.name}")
     client.put_object(Bucket="synthetic", Key="deep/other/odd.tar", Body=b"")
-    shard_files._bucket.cache_clear()
+    bucket = shard_files._bucket  # a test may put another in its place
+    bucket.cache_clear()
     yield "s3://synthetic/deep"
-    shard_files._bucket.cache_clear()
+    bucket.cache_clear()
 
 
 def test_patterns_name_objects_as_they_name_files(remote, shards):
