@@ -153,9 +153,9 @@ def test_the_pool_is_that_of_the_code_and_unlimited_on_a_cluster() -> None:
 
 def test_the_chart_is_of_the_dagster_that_is_required() -> None:
     (chart,) = re.findall(r"--version (\S+)", (DEPLOY / "kubernetes" / "values.yaml").read_text())
-    (required,) = (r for r in PROJECT["optional-dependencies"]["platform"] if r.startswith("dagster>="))
-    assert required.startswith(f"dagster>={chart},")
-    assert version("dagster").rsplit(".", 1)[0] == chart.rsplit(".", 1)[0]
+    (required,) = (r for r in PROJECT["optional-dependencies"]["platform"] if r.startswith("dagster=="))
+    assert required == f"dagster=={chart}"
+    assert version("dagster") == chart
 
 
 def test_every_ecs_container_name_is_that_of_the_launcher() -> None:
