@@ -106,8 +106,9 @@ class SynCapsData(LightningDataModule):
             encoded_cache_bytes=recipe.encoded_cache_bytes,
             group_cache=self._group_cache(),
         )
-        # The object store's client has threads of its own, which a forked process would lack.
-        start_method = "forkserver" if recipe.num_workers and self.index.is_remote else None
+        # The object store's client has threads of its own, which a forked process would lack; a fork server keeps
+        # the environment, credentials included, of the moment it was first used.
+        start_method = "spawn" if recipe.num_workers and self.index.is_remote else None
         return DataLoader(
             dataset,
             batch_size=None,

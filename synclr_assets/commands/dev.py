@@ -1,6 +1,7 @@
 """`synclr dev`: Dagster's UI and daemon on the same instance that `synclr materialize` writes to."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -24,6 +25,9 @@ def command(port: int, host: str) -> None:
     environment = {**os.environ, DAGSTER_HOME: str(home), DAGSTER_URL: address}
     dagster = Path(sys.executable).parent / "dagster"
     click.echo(f"Dagster UI on http://{host}:{port} (instance {home})")
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # a script's `&` has it ignored, and Dagster stops its children by it
     os.execve(
         dagster,
         [str(dagster), "dev", "-w", "workspace.yaml", "--host", host, "--port", str(port)],
