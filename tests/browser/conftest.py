@@ -106,7 +106,7 @@ class Faults:
         page.on("pageerror", lambda error: self.seen.append(str(error)))
         page.on(
             "response",
-            lambda answer: None if answer.ok else self.seen.append(f"{answer.status} {answer.url}"),
+            lambda answer: answer.status >= 400 and self.seen.append(f"{answer.status} {answer.url}"),
         )
 
 

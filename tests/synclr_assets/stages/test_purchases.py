@@ -99,7 +99,7 @@ def test_a_thousand_requests_of_which_every_third_fails(
     caplog.set_level(logging.INFO, logger="httpcore2")
     with FaultyServer(fault_share=1 / 3) as server:
         stages = stages_at(
-            tmp_path, server, max_concurrency=32, timeout_seconds=1.0, captions_per_commit=1024
+            tmp_path, server, max_concurrency=32, timeout_seconds=4.0, captions_per_commit=1024
         )
         stages.run_all(LARGE)
         assert server.num_requests >= 1000
