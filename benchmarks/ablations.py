@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
+from synclr_train.allocation import keep_freed_memory
 from synclr_train.config import Recipe
 from synclr_train.cores import share_cores
 from synclr_train.recipes import get_recipe
@@ -39,6 +40,7 @@ def main(
 ) -> None:
     """Train and score every recipe with every seed, then print mean and 95 % interval over the seeds."""
     share_cores()
+    keep_freed_memory()
     try:
         shards = find_shards(patterns)
         chosen = [get_recipe(name) for name in recipes.split(",")]

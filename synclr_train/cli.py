@@ -11,6 +11,7 @@ from typing import Literal
 import click
 import yaml
 
+from synclr_train.allocation import keep_freed_memory
 from synclr_train.cores import share_cores
 from synclr_train.recipes import RECIPES, get_recipe
 from synclr_train.shard_files import find_shards
@@ -117,6 +118,7 @@ def fit(
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         share_cores()
+        keep_freed_memory()
         from synclr_train.metrics import TrainingEvent
         from synclr_train.recorder import NonFiniteLossError
         from synclr_train.shards import describe

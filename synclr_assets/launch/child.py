@@ -15,6 +15,7 @@ from dagster_pipes import (
 )
 
 from synclr_assets.launch.tasks import TASKS, EvalTask, FitTask, ProbeTask
+from synclr_train.allocation import keep_freed_memory
 from synclr_train.cores import share_cores
 
 PROGRESS_LINES = 20
@@ -27,6 +28,7 @@ def main() -> int:
     with open_dagster_pipes() as pipes:
         task = TASKS.validate_python(pipes.get_extra("task"))
         share_cores()  # before torch is imported
+        keep_freed_memory()
         from synclr_train.recorder import NonFiniteLossError
 
         try:
@@ -49,6 +51,7 @@ def _follow() -> int:
         task = TASKS.validate_python((data["extras"] or {})["task"])
     assert isinstance(task, FitTask)
     share_cores()
+    keep_freed_memory()
     from synclr_train.config import Recipe
     from synclr_train.training import fit
 
