@@ -73,6 +73,14 @@ class MaskedBackbone(nn.Module):
         self.recomputes = recomputes
         self.mask_token = nn.Parameter(torch.zeros(config.embed_dim)) if masked else None
 
+    def compile_blocks(self) -> None:
+        """Let torch.compile translate the blocks, which share one translation; names of weights stay.
+
+        Nothing is translated before the first pass.
+        """
+        for block in self.vit.blocks:
+            block.compile()
+
     def forward(
         self, images: Float[Tensor, "b 3 h w"], masks: Bool[Tensor, "b patches"] | None = None
     ) -> tuple[Float[Tensor, "b d"], Float[Tensor, "b patches d"]]:

@@ -10,6 +10,7 @@ from typing import Literal
 
 import click
 import yaml
+from pydantic import ValidationError
 
 from synclr_train.allocation import keep_freed_memory
 from synclr_train.cores import share_cores
@@ -99,6 +100,14 @@ def main() -> None:
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Replaces the recipe's seed.")
 @click.option("--steps", type=click.IntRange(min=1), help="Replaces the recipe's number of steps.")
+@click.option("--devices", type=click.IntRange(min=1), help="Replaces the recipe's devices per machine.")
+@click.option(
+    "--strategy", type=click.Choice(["auto", "ddp", "fsdp"]), help="Replaces the recipe's strategy."
+)
+@click.option(
+    "--workers", "num_workers", type=click.IntRange(min=0), help="Replaces the recipe's num_workers."
+)
+@click.option("--compile/--no-compile", "compiles", default=None, help="Replaces the recipe's `compiles`.")
 def fit(
     recipe_name: str,
     patterns: tuple[str, ...],
@@ -108,12 +117,17 @@ def fit(
     exclude_file: Path | None,
     seed: int | None,
     steps: int | None,
+    **machine: object,
 ) -> None:
-    """Train a recipe on shards and write the encoder."""
+    """Train a recipe on shards and write the encoder.
+
+    What replaces a setting of the machine (devices, strategy, workers, compile) may differ when a run continues.
+    """
     try:
         recipe = get_recipe(recipe_name)
         if steps is not None:
             recipe = recipe.with_steps(steps)
+        recipe = recipe.varied(**{name: value for name, value in machine.items() if value is not None})
         shards = find_shards(patterns)
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -145,6 +159,10 @@ def fit(
                 )
             except NonFiniteLossError as error:
                 raise click.ClickException(str(error)) from error
+    except ValidationError as error:
+        raise click.ClickException(
+            f"recipe {recipe_name!r}: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
+        ) from error
     except ValueError as error:
         raise click.ClickException(str(error)) from error
     click.echo(

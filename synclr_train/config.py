@@ -239,6 +239,7 @@ class Departure(Config):
 MACHINE_SETTINGS = (
     "devices",
     "strategy",
+    "compiles",
     "num_workers",
     "encoded_cache_bytes",
     "max_quarantined_share",
@@ -288,8 +289,11 @@ class Recipe(Config):
     """Whose backbone is exported."""
     devices: PositiveInt
     """Devices per machine."""
-    strategy: Literal["auto", "ddp"]
-    """Lightning strategy: `auto` is one device, or DDP over several."""
+    strategy: Literal["auto", "ddp", "fsdp"]
+    """How several devices share the work: `ddp` copies the networks to each, `fsdp` splits parameters, gradients,
+    optimiser and teacher over them; `auto` is one device, or DDP over several."""
+    compiles: bool = False
+    """Whether torch.compile translates the blocks of the ViTs, once per kind of crop, in the first steps."""
     num_workers: Annotated[int, Field(ge=0)]
     """Processes per device that read and decode; 0 reads in the training process."""
     crops_per_pass: PositiveInt | None
@@ -343,6 +347,14 @@ class Recipe(Config):
             )
         if self.optimiser.warmup_steps >= self.steps:
             raise ValueError(f"optimiser.warmup_steps must be below steps {self.steps}")
+        if self.strategy == "fsdp" and self.heads.norm == "batch":
+            raise ValueError(
+                "strategy 'fsdp' needs heads.norm 'layer': BatchNorm is not shared over its devices"
+            )
+        if self.strategy == "fsdp" and self.crops_per_pass is not None:
+            raise ValueError(
+                "strategy 'fsdp' and crops_per_pass do not go together: set recompute_activations instead"
+            )
         if not self.ema_teacher and self.export_network == "teacher":
             raise ValueError("export_network 'teacher' needs ema_teacher")
         return self

@@ -28,6 +28,7 @@ from synclr_train.losses import (
 )
 from synclr_train.masking import draw_masks
 from synclr_train.schedules import values_at
+from synclr_train.sharding import own_part, shard, split_optimiser, whole
 
 NETWORK_NOISE, MASKS = range(2)
 """Purposes of a step's random numbers."""
@@ -71,6 +72,11 @@ class SynCLR(LightningModule):
         for module in self.modules():
             if explicit_attention and isinstance(module, Attention):
                 module.fused_attn = False  # type: ignore[misc]  # Final for TorchScript alone
+        if recipe.compiles:
+            for module in (self.student["backbone"], self.teacher and self.teacher["backbone"]):
+                if isinstance(module, MaskedBackbone):
+                    module.compile_blocks()
+        self.is_split = False
         self.optimiser_state: dict[str, Any] | None = None
         self.step = 0
         self.terms: dict[str, float] = {}
@@ -212,6 +218,16 @@ class SynCLR(LightningModule):
             scores, targets, masks, student_temperature=ibot.student_temperature
         )
 
+    def configure_model(self) -> None:
+        """Split the networks over the devices where the recipe says `fsdp`."""
+        if self.recipe.strategy != "fsdp" or self.is_split or self.trainer.world_size == 1:
+            return
+        assert self.device_mesh is not None
+        for networks in (self.student, self.teacher):
+            if networks is not None:
+                shard(networks, self.device_mesh["data_parallel"])
+        self.is_split = True
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW; vectors (biases, norms, the mask token) do not decay."""
         parameters = [parameter for parameter in self.student.parameters() if parameter.requires_grad]
@@ -222,6 +238,7 @@ class SynCLR(LightningModule):
         optimiser = torch.optim.AdamW(groups, lr=0.0, betas=self.recipe.optimiser.betas, fused=True)
         if self.optimiser_state is not None:
             optimiser.load_state_dict(self.optimiser_state)
+            split_optimiser(optimiser)
         return optimiser
 
     def on_train_batch_start(self, batch: StepBatch, batch_idx: int) -> None:
@@ -234,7 +251,7 @@ class SynCLR(LightningModule):
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Measure the gradient's norm and clip it where the recipe says so."""
         parameters = list(self.student.parameters())
-        norm = nn.utils.get_total_norm([each.grad for each in parameters if each.grad is not None])
+        norm = whole(nn.utils.get_total_norm([each.grad for each in parameters if each.grad is not None]))
         self.gradient_norm = float(norm)
         limit = self.recipe.optimiser.gradient_clip_norm
         if limit is not None:
@@ -251,8 +268,8 @@ class SynCLR(LightningModule):
         """Move the teacher towards the student (SynCLR 3.3, EMA)."""
         assert self.teacher is not None
         student = dict(self.student.named_parameters())
-        pairs = [(parameter, student[name]) for name, parameter in self.teacher.named_parameters()]
-        torch._foreach_lerp_([old for old, _ in pairs], [new.detach() for _, new in pairs], 1 - momentum)
+        pairs = [(own_part(old), own_part(student[name])) for name, old in self.teacher.named_parameters()]
+        torch._foreach_lerp_([old for old, _ in pairs], [new for _, new in pairs], 1 - momentum)
 
     def exported_vit(self) -> VisionTransformer:
         """The plain ViT of the network that the recipe exports."""

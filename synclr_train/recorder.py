@@ -21,6 +21,7 @@ from synclr_train.losses import effective_rank
 from synclr_train.method import SynCLR
 from synclr_train.metrics import MetricsTable, TensorBoardCurves, TrainingEvent, Window, peak_memory_bytes
 from synclr_train.schedules import values_at
+from synclr_train.sharding import own_part, whole_optimiser, whole_tensors
 from synclr_train.shards import Quarantined, ShardIndex, check_quarantined_share, describe
 
 COLLAPSED_RANK = 1.5
@@ -159,18 +160,19 @@ class RunRecorder(Callback):
 
     def _save(self, trainer: Trainer, module: SynCLR) -> None:
         samples, quarantined = self.total_samples(), self.all_quarantined()
-        networks = module.state_dict()
-        if not all(
-            bool(torch.isfinite(tensor).all()) for tensor in networks.values() if tensor.is_floating_point()
-        ):
+        parts = (own_part(tensor) for tensor in module.state_dict().values())
+        broken = sum(not bool(torch.isfinite(part).all()) for part in parts if part.is_floating_point())
+        if sum_over_devices(torch.tensor(broken)):
             raise self.non_finite("weights", self.steps_done)
+        networks = whole_tensors(module.state_dict(), keep=trainer.is_global_zero)
+        optimiser = whole_optimiser(trainer.optimizers[0].state_dict(), keep=trainer.is_global_zero)
         if trainer.is_global_zero:
             point = ResumePoint(
                 run_identity=self.run_identity,
                 step=self.steps_done,
                 seconds=self.seconds_before + time.perf_counter() - self.started,
                 networks=networks,
-                optimiser=trainer.optimizers[0].state_dict(),
+                optimiser=optimiser,
                 samples=samples,
                 quarantined=quarantined,
                 metrics=tuple(self.table.rows),

@@ -16,12 +16,13 @@ from typing import Literal
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule, Trainer
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.utils.data import DataLoader
 
 from synclr_train.atomic_files import write_atomically
 from synclr_train.batches import StepBatch, StepDataset, pass_through
 from synclr_train.caption_order import CaptionOrder
-from synclr_train.checkpointing import load_resume_point
+from synclr_train.checkpointing import load_resume_point, read_networks
 from synclr_train.concept_labels import read_concept_labels
 from synclr_train.config import Recipe
 from synclr_train.cropping import Cutter
@@ -223,7 +224,7 @@ def build_trainer(recipe: Recipe, recorder: RunRecorder) -> Trainer:
         accelerator="auto",
         devices=recipe.devices,
         num_nodes=num_nodes,
-        strategy=recipe.strategy,
+        strategy=strategy_of(recipe, recipe.devices * num_nodes),
         sync_batchnorm=recipe.devices * num_nodes > 1,
         max_epochs=1,
         callbacks=[recorder],
@@ -233,6 +234,15 @@ def build_trainer(recipe: Recipe, recorder: RunRecorder) -> Trainer:
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def strategy_of(recipe: Recipe, num_devices: int) -> str | ModelParallelStrategy:
+    """Lightning's strategy; one device splits nothing."""
+    if recipe.strategy != "fsdp":
+        return recipe.strategy
+    if num_devices == 1:
+        return "auto"
+    return ModelParallelStrategy(data_parallel_size=num_devices, tensor_parallel_size=1)
 
 
 def chance_loss(recipe: Recipe, num_concepts: int) -> float:
@@ -264,7 +274,12 @@ def _finish(
     is_writer: bool,
 ) -> TrainingResult:
     """Export the encoder and write result.json."""
-    weights_sha256 = export_encoder(module.exported_vit().state_dict(), recipe, out_dir) if is_writer else ""
+    weights = module.exported_vit().state_dict()
+    if is_writer and module.is_split:  # the last resume point holds them whole
+        prefix = f"{recipe.export_network}.backbone.vit."
+        networks = read_networks(out_dir)
+        weights = {name: networks[prefix + name] for name in weights}
+    weights_sha256 = export_encoder(weights, recipe, out_dir) if is_writer else ""
     last = recorder.table.rows[-1]
     samples, quarantined = recorder.total_samples(), recorder.all_quarantined()
     result = TrainingResult(
@@ -291,3 +306,5 @@ def _quieten_lightning() -> None:
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module="lightning")
+    # Patch tokens are a view; nothing here writes into what a network returns.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view tensor")

@@ -42,6 +42,7 @@ def probe_recipe(recipe: Recipe, num_captions: int) -> Recipe:
         num_workers=min(recipe.num_workers, os.cpu_count() or 1),
         devices=1,
         strategy="auto",
+        compiles=False,
         log_every_steps=1,
         checkpoint_every_steps=NEVER,
     )

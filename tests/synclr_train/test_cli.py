@@ -43,6 +43,16 @@ def test_fit_then_export(tmp_path, shards, tiny_in_registry):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
 
 
+def test_settings_of_the_machine_are_replaced(tmp_path, shards, tiny_in_registry):
+    pattern = shards[0].parent / "*.tar"
+    command = ("fit", "--recipe", "tiny", "--shards", pattern, "--out", tmp_path / "run", "--steps", 4)
+    trained = run(*command, "--workers", 1, "--devices", 1, "--strategy", "ddp", "--no-compile")
+    assert trained.exit_code == 0, trained.output
+    written = json.loads((tmp_path / "run" / "recipe.json").read_text())
+    assert (written["num_workers"], written["devices"], written["strategy"]) == (1, 1, "ddp")
+    assert written["compiles"] is False
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -53,6 +63,10 @@ def test_fit_then_export(tmp_path, shards, tiny_in_registry):
         (
             ("fit", "--recipe", "rehearsal", "--shards", "no/*.tar", "--out", "x"),
             "'no/*.tar' matches no file",
+        ),
+        (
+            ("fit", "--recipe", "rehearsal", "--shards", __file__, "--out", "x", "--strategy", "fsdp"),
+            "recipe 'rehearsal': strategy 'fsdp' needs heads.norm 'layer'",
         ),
         (("recipe", "none"), "recipe 'none' does not exist: choose"),
         (("export", "nowhere", "--out", "x"), "nowhere holds no run"),
