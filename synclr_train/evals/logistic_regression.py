@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from synclr_train.evals.lbfgs import minimise
+from synclr_train.evals.lbfgs import Minima, minimise
 
 GROUP_NUMBERS = {"cpu": 300_000, "cuda": 100_000_000}
 """Logits computed together at most: what fits a processor's cache, and a small part of a GPU's memory."""
@@ -56,60 +56,94 @@ def fit_logistic(
     its gradient is `relative_tolerance` times the one at zero weights. Constants are solved from the strongest
     on, each group starting where the one before ended. Computes in the dtype of `features`.
     """
-    num_rows, num_classes = targets.shape
-    targets = targets.to(features.dtype)
-    l2_constants = l2_constants.to(features)
     centre = features.mean(0)
     rotated, basis, spread = principal_coordinates(features - centre)
-    num_dims = rotated.shape[1]
-    scales = rounding_scales(spread, l2_constants / num_rows, num_classes)[:, :, None]
     padded = torch.cat([rotated, rotated.new_ones(len(rotated), 1)], dim=1)
-    ridges = (l2_constants / num_rows)[:, None, None] * torch.ones_like(scales)
-    ridges[:, -1] = 0
+    problem = _Problem(padded, targets.to(features.dtype), spread, l2_constants.to(features))
+    rough = None
+    if features.dtype == torch.float64:
+        # Most iterations need no more than half the digits; the rest, and the verdict, are made in float64.
+        rough = problem.to(torch.float32).solve(max_iterations, relative_tolerance)
+    solved = problem.solve(max_iterations, relative_tolerance, rough)
+    weights = torch.einsum("dr,lrk->ldk", basis, solved.parameters[:, :-1])
+    biases = solved.parameters[:, -1] - torch.einsum("d,ldk->lk", centre, weights)
+    return LinearClassifiers(weights, biases, solved.num_iterations, solved.converged)
 
-    def solve(group: Tensor, start: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        own_scales, own_ridges = scales[group], ridges[group]
+
+@dataclass(frozen=True)
+class _Solved:
+    """Weights and, last, bias in principal coordinates, for every constant."""
+
+    parameters: Float[Tensor, "l r_and_bias k"]
+    num_iterations: Int[Tensor, " l"]
+    converged: Bool[Tensor, " l"]
+
+
+@dataclass(frozen=True)
+class _Problem:
+    """Rows in principal coordinates with a 1 at the end, and what they are fitted to, all of one dtype."""
+
+    padded: Float[Tensor, "n r_and_bias"]
+    targets: Float[Tensor, "n k"]
+    spread: Float[Tensor, " r"]
+    l2_constants: Float[Tensor, " l"]
+
+    def to(self, dtype: torch.dtype) -> "_Problem":
+        """The same in another dtype."""
+        return _Problem(*(each.to(dtype) for each in vars(self).values()))
+
+    def solve(self, max_iterations: int, relative_tolerance: float, rough: _Solved | None = None) -> _Solved:
+        """Every constant's optimum: from its own `rough` one on, or along the path from the strongest ridge."""
+        (num_rows, num_params), num_classes = self.padded.shape, self.targets.shape[1]
+        num_constants = len(self.l2_constants)
+        parameters = self.padded.new_zeros(num_constants, num_params, num_classes)
+        num_iterations = torch.zeros(num_constants, dtype=torch.long, device=self.padded.device)
+        converged = torch.zeros(num_constants, dtype=torch.bool, device=self.padded.device)
+        if rough is not None:
+            parameters, num_iterations = rough.parameters.to(parameters), rough.num_iterations.clone()
+        path = self.l2_constants.argsort(descending=True)
+        start = parameters[:1] * 0
+        for group in path.split(group_size(num_rows * num_classes, self.padded.device)):
+            first = parameters[group] if rough is not None else start.expand(len(group), -1, -1)
+            minima, scales = self._solve_group(group, first, max_iterations, relative_tolerance)
+            parameters[group] = minima.parameters.view(len(group), num_params, num_classes) * scales
+            num_iterations[group] += minima.num_iterations
+            converged[group] = minima.converged
+            start = parameters[group[-1:]]
+        return _Solved(parameters, num_iterations, converged)
+
+    def _solve_group(
+        self, group: Tensor, start: Tensor, max_iterations: int, relative_tolerance: float
+    ) -> tuple[Minima, Tensor]:
+        """Minima of some constants in their own units, and these units."""
+        (num_rows, num_params), num_classes = self.padded.shape, self.targets.shape[1]
+        ridge = self.l2_constants[group] / num_rows
+        scales = rounding_scales(self.spread, ridge, num_classes)[:, :, None]
+        ridges = ridge[:, None, None] * torch.ones_like(scales)
+        ridges[:, -1] = 0
 
         def objective(parameters: Tensor, problems: Tensor) -> tuple[Tensor, Tensor]:
-            num_problems = len(problems)
-            weights = parameters.view(num_problems, num_dims + 1, num_classes) * own_scales[problems]
-            flat = weights.permute(1, 0, 2).reshape(num_dims + 1, num_problems * num_classes)
-            logits = (padded @ flat).view(num_rows, num_problems, num_classes)
-            right = torch.einsum("npk,nk->p", logits, targets)
-            normaliser = logits.logsumexp(-1, keepdim=True)
-            fit = normaliser.squeeze(-1).sum(0) - right
-            residual = logits.sub_(normaliser).exp_().sub_(targets[:, None, :])
-            pull = (padded.T @ residual.view(num_rows, -1)).view(num_dims + 1, num_problems, num_classes)
-            penalty = 0.5 * (own_ridges[problems] * weights.square()).sum((1, 2))
-            gradient = (pull.permute(1, 0, 2) / num_rows + own_ridges[problems] * weights) * own_scales[
-                problems
-            ]
-            return fit / num_rows + penalty, gradient.reshape(num_problems, -1)
+            own_scales, own_ridges = scales[problems], ridges[problems]
+            weights = parameters.view(len(problems), num_params, num_classes) * own_scales
+            flat = weights.permute(1, 0, 2).reshape(num_params, -1)
+            log_odds = (self.padded @ flat).view(num_rows, len(problems), num_classes)
+            log_odds = torch.log_softmax(log_odds, dim=-1)
+            fit = -torch.linalg.vecdot(log_odds, self.targets[:, None, :]).sum(0)
+            residual = log_odds.exp_().sub_(self.targets[:, None, :])
+            pull = (self.padded.T @ residual.view(num_rows, -1)).view(num_params, len(problems), num_classes)
+            penalty = 0.5 * (own_ridges * weights.square()).sum((1, 2))
+            gradient = (pull.permute(1, 0, 2) / num_rows + own_ridges * weights) * own_scales
+            return fit / num_rows + penalty, gradient.reshape(len(problems), -1)
 
-        zeros = features.new_zeros(len(group), (num_dims + 1) * num_classes)
-        _, first_gradients = objective(zeros, torch.arange(len(group), device=features.device))
+        zeros = start.new_zeros(len(group), num_params * num_classes)
+        _, first_gradients = objective(zeros, torch.arange(len(group), device=start.device))
         minima = minimise(
             objective,
-            (start / own_scales).flatten(1),
+            (start / scales).flatten(1),
             gradient_limits=gradient_limits(first_gradients, relative_tolerance),
             max_iterations=max_iterations,
         )
-        solved = minima.parameters.view(len(group), num_dims + 1, num_classes) * own_scales
-        return solved, minima.num_iterations, minima.converged
-
-    solution = features.new_zeros(len(l2_constants), num_dims + 1, num_classes)
-    num_iterations = torch.zeros(len(l2_constants), dtype=torch.long, device=features.device)
-    converged = torch.zeros(len(l2_constants), dtype=torch.bool, device=features.device)
-    path = l2_constants.argsort(descending=True)
-    start = solution[:1]
-    for group in path.split(group_size(num_rows * num_classes, features.device)):
-        solution[group], num_iterations[group], converged[group] = solve(
-            group, start.expand(len(group), -1, -1)
-        )
-        start = solution[group[-1:]]
-    weights = torch.einsum("dr,lrk->ldk", basis, solution[:, :-1])
-    biases = solution[:, -1] - torch.einsum("d,ldk->lk", centre, weights)
-    return LinearClassifiers(weights, biases, num_iterations, converged)
+        return minima, scales
 
 
 def group_size(num_logits: int, device: torch.device) -> int:
