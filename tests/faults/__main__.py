@@ -1,6 +1,7 @@
 """The long run: `python -m tests.faults [--kills 200]` puts every stage under every fault and prints the table."""
 
 import argparse
+import logging
 import os
 import tempfile
 import uuid
@@ -44,6 +45,7 @@ def main() -> int:
 def _object_store(harness: Harness, seed: int) -> Outcome:
     import boto3
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # one line a request otherwise
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
