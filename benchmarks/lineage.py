@@ -8,6 +8,8 @@ files: counting reads the files' statistics, not the rows. Each size is a store 
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -48,6 +50,11 @@ class Timing:
     counted_s: float
     sampled_s: float
     caption_s: float
+    command_s: float
+    """`synclr lineage caption` in a process of its own, its start included."""
+
+
+PARTS = [field.name for field in fields(Timing)[4:]]
 
 
 def write_store(root: Path, num_captions: int, num_buckets: int) -> Store:
@@ -190,6 +197,14 @@ def measure(num_captions: int, num_buckets: int) -> Timing:
             assert found.caption["bucket"] == f"bucket{number:04d}"
             assert len(found.models) == NUM_MODELS
 
+        def ask(number: int) -> None:
+            command = [sys.executable, "-m", "synclr_assets.cli", "lineage", "caption"]
+            identity = str(_ids(number, 10)[number])
+            answer = subprocess.run(
+                [*command, identity, "--store", str(root)], capture_output=True, check=True
+            )
+            assert answer.stdout.count(b"model 0") == NUM_MODELS
+
         return Timing(
             num_captions,
             num_buckets,
@@ -199,6 +214,7 @@ def measure(num_captions: int, num_buckets: int) -> Timing:
             median_seconds(count),
             median_seconds(sample),
             median_seconds(find),
+            median_seconds(ask),
         )
     finally:
         shutil.rmtree(root)
@@ -216,13 +232,27 @@ def extrapolated(timings: list[Timing], part: str) -> float:
 def main(largest: int) -> None:
     """Print the table."""
     sizes = [size for size in (100_000, 1_000_000, 10_000_000) if size < largest] + [largest]
-    print(row("captions", "buckets", "written s", "MB", "index s", "count s", "sample s", "caption s"))
+    print(
+        row(
+            "captions",
+            "buckets",
+            "written s",
+            "MB",
+            "index s",
+            "count s",
+            "sample s",
+            "caption s",
+            "command s",
+        )
+    )
     timings = []
     for size in sizes:
         timings.append(measure(size, min(400, size // 5000)))
         print(row(*(getattr(timings[-1], field.name) for field in fields(Timing))), flush=True)
     if len(timings) > 1:
-        ends = [extrapolated(timings, field.name) for field in fields(Timing)[4:]]
+        growth = [getattr(timings[-1], part) / getattr(timings[0], part) for part in PARTS]
+        print(row(f"x {largest / sizes[0]:g}", "(growth)", "", "", *(f"x {times:.1f}" for times in growth)))
+        ends = [extrapolated(timings, part) for part in PARTS]
         print(row(PAPER_CAPTIONS, "(line)", "", "", *ends))
 
 

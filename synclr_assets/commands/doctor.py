@@ -19,6 +19,7 @@ from synclr_assets.stages.purchases import requests_in_doubt
 from synclr_assets.store.location import Location
 from synclr_assets.store.migrations import pending_migrations
 from synclr_assets.store.store import Store
+from synclr_assets.verification.stray_files import stray_files
 
 KEYS = ("OPENAI_API_KEY", "HF_TOKEN", "AWS_ACCESS_KEY_ID")
 WEIGHTS = {
@@ -42,13 +43,20 @@ class Finding:
 @click.command("doctor")
 @click.option("--free", "frees", is_flag=True, help="End dead runs and give leaked pool slots back.")
 @click.option("--run", "run_ids", multiple=True, help="With --free: also end this silent run. Repeatable.")
-def command(frees: bool, run_ids: tuple[str, ...]) -> None:
+@click.option(
+    "--leftovers", is_flag=True, help="Only list files of a local store that nothing names, one a line."
+)
+def command(frees: bool, run_ids: tuple[str, ...], leftovers: bool) -> None:
     """What this machine has and what that allows. Exit code 1 where something stands in the way of a rehearsal.
 
     Stuck runs and leaked pool slots are explained; nothing is changed without --free.
     """
     if run_ids and not frees:
         raise click.UsageError("--run goes with --free.")
+    if leftovers:
+        for path in stray_files(Store(store_root(os.environ))):
+            click.echo(path)
+        return
     if frees:
         for done in free_stuck(os.environ, run_ids):
             click.echo(done)
@@ -139,15 +147,15 @@ def _places(environment: Mapping[str, str]) -> list[Finding]:
         store = Finding("store", f"{location.folder}, {free_gib:.1f} GiB free", "too full to work", True)
     else:
         store = Finding("store", f"{location.folder}, {free_gib:.0f} GiB free", "tables, shards, models")
-    return [profile, store, *_leftovers(location.folder), *_doubts(location), home]
+    return [profile, store, *_leftovers(Store(location.uri)), *_doubts(location), home]
 
 
-def _leftovers(root: Path) -> list[Finding]:
-    left = sorted((root / "tmp").glob("synclr-*"))
+def _leftovers(store: Store) -> list[Finding]:
+    left = stray_files(store)
     if not left:
         return []
-    means = "left by a killed run, or in use by one now; safe to delete when nothing runs"
-    return [Finding("temporary folders", f"{len(left)} in {root / 'tmp'}", means)]
+    means = "left by a killed run, or in use now; `synclr doctor --leftovers` lists them, to delete when nothing runs"
+    return [Finding("left-over files", f"{len(left)} in {store.location.folder}", means)]
 
 
 def _doubts(location: Location) -> list[Finding]:

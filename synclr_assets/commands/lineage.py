@@ -10,6 +10,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Column, Table
 
+from synclr_assets.commands.lineage_events import openlineage_command
 from synclr_assets.commands.score_table import score_table
 from synclr_assets.commands.table_files import EXPORT_OPTION, export_tables
 from synclr_assets.environment import store_root
@@ -33,6 +34,9 @@ STORE_OPTION = click.option("--store", "root", default=None, help="Store to read
 @click.group("lineage")
 def command() -> None:
     """What a thing was made from, and what came of it."""
+
+
+command.add_command(openlineage_command)
 
 
 def open_store(root: str | None) -> Store:

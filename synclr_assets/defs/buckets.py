@@ -6,9 +6,13 @@ So several buckets share one loaded model, and a crash leaves the finished ones 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import dagster as dg
+
+from synclr_assets.defs.openlineage import told
+from synclr_assets.store.store import Store
 
 MakeBucket = Callable[[str], dg.MaterializeResult]
 """Makes one bucket and says what came of it."""
@@ -26,14 +30,14 @@ MANY_BUCKETS_AFTER_MANY = dg.BackfillPolicy.multi_run(32)
 """For such a stage directly after another one."""
 
 
-def each_bucket(context: dg.AssetExecutionContext, make: MakeBucket) -> Iterator[Told]:
+def each_bucket(context: dg.AssetExecutionContext, store: Store, make: MakeBucket) -> Iterator[Told]:
     """Make every bucket of the run. A user's mistake with one of several buckets does not stop the others.
 
     Raises dg.Failure at the end where a bucket could not be made, naming each with its cause.
     """
     buckets = list(context.partition_keys)
     if len(buckets) == 1:
-        result = make(buckets[0])
+        result = told(context, store, buckets[0], partial(make, buckets[0]))
         yield result._replace(check_results=_named(result, buckets[0]))
         return
     _require_one_asset(context)
@@ -41,7 +45,7 @@ def each_bucket(context: dg.AssetExecutionContext, make: MakeBucket) -> Iterator
     faults: dict[str, str] = {}
     for bucket in buckets:
         try:
-            result = make(bucket)
+            result = told(context, store, bucket, partial(make, bucket))
         except ValueError as error:
             faults[bucket] = str(error)
             context.log.error(f"{bucket}: {error}")

@@ -101,12 +101,12 @@ def _packed_unit(store: Store, bucket: str, generation: int | None) -> Unit:
         [newest] if generation is not None else [Unit(bucket, g) for g in range(newest.generation, -1, -1)]
     )
     for unit in candidates:
-        if _is_packed(store, unit):
+        if is_packed(store, unit):
             return unit
     raise NotReadyError(f"{newest} has no complete shards: materialise syncaps_shards of {bucket} first.")
 
 
-def _is_packed(store: Store, unit: Unit) -> bool:
+def is_packed(store: Store, unit: Unit) -> bool:
     """Whether shards cover the whole plan: the images are complete and the last plan range is packed."""
     tables = store.tables
     total = planned_captions(tables, unit)

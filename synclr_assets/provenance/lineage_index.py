@@ -35,14 +35,14 @@ def find_caption(store: Store, prefix: str) -> dict[str, Any]:
     Indexes packed units that are not indexed yet. Raises UnknownIdError for none or several.
     """
     prefix = prefix.lower()
-    waiting = index_captions(store)
+    packed = _index_packed(store)
     begins = pc.starts_with(pc.field("caption_id"), prefix)
     # Bounds let Delta's and Parquet's statistics skip what starts_with alone would read.
     near = (pc.field("caption_id") >= prefix) & (pc.field("caption_id") < prefix + "g")
     indexed = store.tables.read(INDEX, where=near & begins).to_pylist()
     units = [Unit(row["bucket"], row["generation"]) for row in indexed]
     if not indexed or len(prefix) < ID_CHARS:
-        units += waiting
+        units += _not_packed(store, packed)
     for table in CAPTION_TABLES:
         found = [
             row
@@ -65,6 +65,11 @@ def index_captions(store: Store) -> list[Unit]:
 
     A packed unit gets no more captions, so its index entries never change.
     """
+    return _not_packed(store, _index_packed(store))
+
+
+def _index_packed(store: Store) -> set[Unit]:
+    """Bring the index up to date; the units that it holds from then on."""
     packed = set(units_of(store, "shards"))
     if packed:
         index = store.tables.open_or_create(INDEX)
@@ -73,6 +78,10 @@ def index_captions(store: Store) -> list[Unit]:
             for units, ids in _batches(store, sorted(missing, key=str)):
                 _append(store, units, ids)
             _note(store, packed)
+    return packed
+
+
+def _not_packed(store: Store, packed: Collection[Unit]) -> list[Unit]:
     return sorted((unit for unit in units_of(store, "captions") if unit not in packed), key=str)
 
 

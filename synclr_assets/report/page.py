@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from synclr_assets.provenance.attribution import attribute
 from synclr_assets.provenance.comparison import ComparisonError, ModelComparison, compare_models
-from synclr_assets.provenance.models import find_model, models, recipe_of
+from synclr_assets.provenance.models import excluded_captions, find_model, models, recipe_of
 from synclr_assets.provenance.scores import scores_of
 from synclr_assets.report import attribution, formats, scores
 from synclr_assets.report.comparison import INTERVAL_NOTE, points
 from synclr_assets.report.confusion import confusion_picture, worst_mistakes
 from synclr_assets.report.evidence import EVAL_ASSETS, Confusion, confusion_of, curve_of, pictures_of
 from synclr_assets.report.origin import Origin, origin_of
+from synclr_assets.report.paths import paths_of
 from synclr_assets.report.previews import as_data_uri
 from synclr_assets.report.samples import SampleCaption, sample_captions
 from synclr_assets.stages.shards import shard_key
@@ -91,6 +92,8 @@ def render_report(store: Store, model_id: str) -> str:
     comparisons = scores.comparisons_of(scores_of(store, model["model_id"]))
     curve = curve_of(store, model)
     by_class = class_tables(comparisons)
+    units = [each.unit for each in origin.units]
+    samples = sample_captions(store, units, NUM_SAMPLE_CAPTIONS, excluded_captions(store, model))
     return (
         _environment()
         .get_template("report.html.j2")
@@ -99,7 +102,8 @@ def render_report(store: Store, model_id: str) -> str:
             recipe_json=json.dumps(recipe, indent=2),
             recipe_facts=recipe_facts(recipe),
             origin=origin,
-            samples=sample_captions(store, [each.unit for each in origin.units], NUM_SAMPLE_CAPTIONS),
+            samples=samples,
+            paths=paths_of(store, model, samples),
             curve=curve and as_data_uri(curve),
             comparisons=comparisons,
             subjects=scores.subjects_of(comparisons),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
@@ -46,20 +46,27 @@ class SampleCaption:
     relation: str | None
     background: str | None
     text: str
+    shard_key: str
+    offset_bytes: int
     views: tuple[tuple[str, bytes], ...]
 
 
-def sample_captions(store: Store, units: Sequence[Unit], count: int) -> list[SampleCaption]:
-    """Up to `count` packed captions, spread over the units, and within a unit over templates and concepts."""
+def sample_captions(
+    store: Store, units: Sequence[Unit], count: int, kept_from: Collection[str] = ()
+) -> list[SampleCaption]:
+    """Up to `count` packed captions, spread over the units, and within a unit over templates and concepts.
+
+    None of `kept_from`: the recalled captions that the model did not read.
+    """
     if len(units) > count:
         units = [units[index * len(units) // count] for index in range(count)]
-    turns = zip_longest(*(_candidates(store, unit) for unit in units))
+    turns = zip_longest(*(_candidates(store, unit, kept_from) for unit in units))
     chosen = [row for turn in turns for row in turn if row is not None][:count]
     chosen.sort(key=lambda row: (row["bucket"], row["generation"], row["template"], row["position"]))
     return [_sample(store, row) for row in chosen]
 
 
-def _candidates(store: Store, unit: Unit) -> list[dict[str, Any]]:
+def _candidates(store: Store, unit: Unit, kept_from: Collection[str]) -> list[dict[str, Any]]:
     """Captions of the unit's first shard with their place in it, best ones first."""
     tables = store.tables
     shards = tables.read("shards", partitions=unit.partitions, columns=["shard_index", "key"])
@@ -74,7 +81,7 @@ def _candidates(store: Store, unit: Unit) -> list[dict[str, Any]]:
         .slice(0, MAX_CANDIDATES)
         .to_pylist()
     )
-    place = {member["caption_id"]: member for member in members}
+    place = {member["caption_id"]: member for member in members if member["caption_id"] not in kept_from}
     near = pc.field("position") < (first["shard_index"] + 1) * MAX_POSITIONS_PER_SHARD
     rows = tables.read(
         "enriched_captions",
@@ -120,6 +127,8 @@ def _sample(store: Store, row: Mapping[str, Any]) -> SampleCaption:
         relation=row["relation"],
         background=row["background"],
         text=row["text"],
+        shard_key=row["key"],
+        offset_bytes=row["offset_bytes"],
         views=tuple(thumbnail(image) for image in encoded),
     )
 

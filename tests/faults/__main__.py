@@ -1,6 +1,7 @@
 """The long run: `python -m tests.faults [--kills 200]` puts every stage under every fault and prints the table."""
 
 import argparse
+import logging
 import os
 import tempfile
 import uuid
@@ -10,8 +11,8 @@ from moto.server import ThreadedMotoServer
 from rich.console import Console
 from rich.table import Table
 
+from tests.faults.child import ALL_STAGES, preload_torch
 from tests.faults.harness import Harness, Outcome, may_mount
-from tests.synclr_assets.conftest import DATASET_STAGES
 
 
 def main() -> int:
@@ -21,14 +22,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     console = Console()
+    preload_torch()
     with tempfile.TemporaryDirectory() as folder:
         harness = Harness(Path(folder))
         outcomes = []
-        share = chosen.kills // (len(DATASET_STAGES) + 1)
-        for number, stage in enumerate(DATASET_STAGES):
+        share = chosen.kills // (len(ALL_STAGES) + 1)
+        for number, stage in enumerate(ALL_STAGES):
             outcomes.append(harness.kills_of_a_stage(stage, share, chosen.seed + number))
             console.print(outcomes[-1])
-        left = chosen.kills - share * len(DATASET_STAGES)
+        left = chosen.kills - share * len(ALL_STAGES)
         outcomes += [harness.kills(left, chosen.seed), harness.twins(4), harness.eight_at_once(2)]
         outcomes += [harness.jumping_clocks(3), _object_store(harness, chosen.seed)]
         if may_mount():
@@ -36,18 +38,21 @@ def main() -> int:
         if os.geteuid() == 0:
             outcomes.append(harness.unwritable_folders())
     console.print(_table(outcomes))
+    console.print(f"files left by killed runs, all listed by `synclr doctor`: {harness.leftovers}")
     return 1 if any(one.lost + one.doubled for one in outcomes) else 0
 
 
 def _object_store(harness: Harness, seed: int) -> Outcome:
     import boto3
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # one line a request otherwise
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     endpoint = f"http://{host}:{port}"
     keys = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_REGION": "us-east-1"}
-    os.environ.update(keys | {"AWS_ENDPOINT_URL": endpoint})
+    keys["AWS_ENDPOINT_URL"] = endpoint
+    os.environ.update(keys)  # for this process; the children have the server's that they fork from
     client = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1")
 
     def new_root() -> str:
@@ -56,7 +61,7 @@ def _object_store(harness: Harness, seed: int) -> Outcome:
         return f"s3://{name}/store"
 
     try:
-        return harness.faulty_object_store(endpoint, new_root, share=0.05, seed=seed)
+        return harness.faulty_object_store(keys, new_root, share=0.05, seed=seed)
     finally:
         server.stop()
 

@@ -1,4 +1,4 @@
-"""What runs in a process of its own while a fault happens to it: the dataset stages of one bucket.
+"""What runs in a process of its own while a fault happens to it: the stages of one bucket.
 
 Processes fork from a server that has the imports done, so that hundreds of kills cost seconds.
 """
@@ -23,6 +23,13 @@ SAID = 3
 """Exit code of a run that ended in one sentence for a user."""
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.faults.child"])
+MODEL_STAGES = ("checkpoint", "linear_probe")
+ALL_STAGES = (*DATASET_STAGES, *MODEL_STAGES)
+
+
+def preload_torch() -> None:
+    """Have it loaded in the server too. To be called before the first child begins."""
+    CONTEXT.set_forkserver_preload(["tests.faults.child", "tests.faults.model_stages"])
 
 
 def start(
@@ -72,7 +79,12 @@ def _run(
         _let_the_clock_jump(clock_seed)
     try:
         for stage in stages:
-            Stages(bank, Store(root)).run(stage, Unit(bucket, 0))
+            if stage in MODEL_STAGES:
+                from tests.faults.model_stages import run_model_stage
+
+                run_model_stage(Store(root), stage, bucket)
+            else:
+                Stages(bank, Store(root)).run(stage, Unit(bucket, 0))
     except (StoreError, OSError) as error:
         if said is not None:
             said.write_text(f"{type(error).__name__}: {error}", encoding="utf-8")

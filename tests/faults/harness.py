@@ -1,23 +1,27 @@
-"""Putting the dataset stages under faults, and counting what was lost or doubled against an undisturbed run."""
+"""Putting the stages under faults, and counting what was lost or doubled against an undisturbed run."""
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+from synclr_assets.commands.doctor import examine
 from synclr_assets.store.schemas import TABLES
 from synclr_assets.store.store import Store
+from synclr_assets.verification.stray_files import stray_files
 from synclr_assets.verification.verify import verify
-from tests.faults.child import SAID, start
+from tests.faults.child import ALL_STAGES, MODEL_STAGES, SAID, start
 from tests.faults.s3_proxy import FaultyS3
 from tests.synclr_assets.conftest import DATASET_STAGES, content_of, write_bank
 
@@ -55,6 +59,8 @@ class Harness:
         self._finish(folder / "undisturbed", (FRUIT,))
         self.seconds = time.monotonic() - began
         self.undisturbed = content_of(Store(folder / "undisturbed"))
+        self.leftovers = 0
+        """Files and folders that `synclr doctor` lists after the runs that followed kills."""
 
     def kills(self, count: int, seed: int) -> Outcome:
         """SIGKILL at random moments, again and again, until `count` kills hit a working process."""
@@ -75,6 +81,7 @@ class Harness:
             self._finish(root, (FRUIT,))
             more = compare(self.undisturbed, content_of(Store(root)))
             lost, doubled = lost + more[0], doubled + more[1]
+            self._account_for_leftovers(root, self.folder / "undisturbed")
         return Outcome(
             "SIGKILL at a random moment", killed, killed if not lost + doubled else 0, lost, doubled
         )
@@ -82,11 +89,15 @@ class Harness:
     def kills_of_a_stage(self, stage: str, count: int, seed: int) -> Outcome:
         """The same within one stage; the stages before it are done already."""
         draws = random.Random(seed)
+        is_model = stage in MODEL_STAGES
+        stages = ALL_STAGES if is_model else DATASET_STAGES
         base = self._fresh(f"before-{stage}")
-        self._finish(base, (FRUIT,), DATASET_STAGES[: DATASET_STAGES.index(stage)])
+        self._finish(base, (FRUIT,), stages[: stages.index(stage)])
+        timed = self._copy(base, "timed")
         began = time.monotonic()
-        self._finish(self._copy(base, "timed"), (FRUIT,), (stage,))
+        self._finish(timed, (FRUIT,), (stage,))
         seconds = time.monotonic() - began
+        undisturbed = content_of(Store(timed)) if is_model else self.undisturbed
         killed = lost = doubled = 0
         while killed < count:
             root = self._copy(base, f"kill-{stage}")
@@ -99,9 +110,10 @@ class Harness:
                 finished = process.exitcode == 0
                 killed += process.exitcode == KILLED
                 self._expect_intact(root)
-            self._finish(root, (FRUIT,))
-            more = compare(self.undisturbed, content_of(Store(root)))
+            self._finish(root, (FRUIT,), (stage,) if is_model else stages)
+            more = compare(undisturbed, content_of(Store(root)))
             lost, doubled = lost + more[0], doubled + more[1]
+            self._account_for_leftovers(root, timed if is_model else self.folder / "undisturbed")
         return Outcome(f"SIGKILL within {stage}", killed, killed if not lost + doubled else 0, lost, doubled)
 
     def full_disks(self, megabytes: tuple[int, ...] = DISK_MEGABYTES) -> Outcome:
@@ -179,29 +191,37 @@ class Harness:
         return _outcome("eight partitions at once", count, losses)
 
     def faulty_object_store(
-        self, endpoint: str, new_root: Callable[[], str], share: float, seed: int
+        self, keys: Mapping[str, str], new_root: Callable[[], str], share: float, seed: int
     ) -> Outcome:
-        """The stages against S3 that fails `share` of the requests; re-run until they are done."""
+        """The stages against S3 that fails `share` of the requests; re-run until they are done.
+
+        `keys` are the AWS variables of the server itself.
+        """
         root = new_root()
-        proxy = FaultyS3(endpoint, share, seed)
+        proxy = FaultyS3(keys["AWS_ENDPOINT_URL"], share, seed)
+        through_proxy = {**keys, "AWS_ENDPOINT_URL": proxy.endpoint}
         try:
             for _ in range(20):
-                process = start(self.concepts, root, FRUIT, environment={"AWS_ENDPOINT_URL": proxy.endpoint})
+                process = start(self.concepts, root, FRUIT, environment=through_proxy)
                 process.join()
                 if process.exitcode == 0:
                     break
         finally:
             proxy.close()
-        self._finish(root, (FRUIT,))
+        self._finish(root, (FRUIT,), environment=keys)
         losses = [compare(self.undisturbed, content_of(Store(root)))]
         return _outcome("S3: 500, 503, slow, lost answer, cut upload", sum(proxy.injected.values()), losses)
 
     def _finish(
-        self, root: Path | str, buckets: tuple[str, ...], stages: tuple[str, ...] = DATASET_STAGES
+        self,
+        root: Path | str,
+        buckets: tuple[str, ...],
+        stages: tuple[str, ...] = DATASET_STAGES,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """The undisturbed re-run, which must complete."""
         for bucket in buckets:
-            process = start(self.concepts, str(root), bucket, stages)
+            process = start(self.concepts, str(root), bucket, stages, environment=environment)
             process.join()
             assert process.exitcode == 0, (root, bucket, stages, process.exitcode)
 
@@ -209,6 +229,20 @@ class Harness:
         """What was committed when the fault came is sound."""
         faults = [one for step in verify(Store(root)) for one in step.findings if one.is_fault]
         assert not faults, faults
+
+    def _account_for_leftovers(self, root: Path, undisturbed: Path) -> None:
+        """Every file that an undisturbed run would not leave is one that `synclr doctor` lists."""
+        listed = stray_files(Store(root))
+        told = {finding.subject: finding.found for finding in examine({"SYNCLR_STORE": str(root)})}
+        assert told.get("left-over files", "0 in ").startswith(f"{len(listed)} in "), (told, listed)
+        wanted = files_of(undisturbed) | files_in_logs(root)
+        unlisted = [
+            name
+            for name in files_of(root) - wanted
+            if not any(root / name == path or path in (root / name).parents for path in listed)
+        ]
+        assert not unlisted, unlisted
+        self.leftovers += len(listed)
 
     def _fresh(self, name: str) -> Path:
         root = self.folder / name
@@ -236,6 +270,25 @@ def compare(expected: dict[str, Any], found: dict[str, Any]) -> tuple[int, int]:
         doubled += sum((have - want).values())
     assert set(expected) == {*TABLES, "files"} - {"ledger"}
     return lost, doubled
+
+
+def files_of(root: Path) -> set[str]:
+    """Files below the root that have a name of their own: not those of the event log, which carry a time."""
+    paths = (path for path in root.rglob("*") if path.is_file() and ".tfevents." not in path.name)
+    return {path.relative_to(root).as_posix() for path in paths}
+
+
+def files_in_logs(root: Path) -> set[str]:
+    """Commits of the tables, and the data files that they add or remove."""
+    named = set()
+    for log in root.glob("tables/*/_delta_log/*.json"):
+        table = log.parents[1].relative_to(root).as_posix()
+        named.add(f"{table}/_delta_log/{log.name}")
+        for line in log.read_text(encoding="utf-8").splitlines():
+            for action in ("add", "remove"):
+                if action in json.loads(line):
+                    named.add(f"{table}/{unquote(json.loads(line)[action]['path'])}")
+    return named
 
 
 @contextmanager

@@ -1,10 +1,13 @@
 """A small fixed set of faults over all dataset stages; `python -m tests.faults` runs the long one."""
 
 import os
+from collections.abc import Callable
 
 import pytest
 
-from tests.faults.harness import Harness, Outcome, compare, may_mount
+from synclr_assets.store.store import Store
+from tests.faults.child import start
+from tests.faults.harness import FRUIT, Harness, Outcome, compare, may_mount
 from tests.synclr_assets.conftest import DATASET_STAGES
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="giving up rights needs root's to begin with")
@@ -22,6 +25,20 @@ def nothing_lost(outcome: Outcome, injected: int) -> bool:
 
 def test_kills_at_random_moments_lose_and_double_nothing(harness: Harness) -> None:
     assert nothing_lost(harness.kills(3, seed=1), 3)
+
+
+def test_kills_within_training_lose_and_double_nothing(harness: Harness) -> None:
+    assert nothing_lost(harness.kills_of_a_stage("checkpoint", 1, seed=2), 1)
+
+
+def test_a_child_reaches_the_object_store_that_it_is_given(
+    harness: Harness, s3_environment: dict[str, str], new_s3_bucket: Callable[[], str]
+) -> None:
+    root = f"s3://{new_s3_bucket()}/store"
+    process = start(harness.concepts, root, FRUIT, ("concepts",), environment=s3_environment)
+    process.join()
+    assert process.exitcode == 0
+    assert Store(root).tables.count("concepts") == 3
 
 
 @needs_mount

@@ -101,6 +101,6 @@ def captions_asset(partitions: BankPartitions, placement: Placement) -> dg.Asset
                 ],
             )
 
-        yield from each_bucket(context, of_bucket)
+        yield from each_bucket(context, opened, of_bucket)
 
     return captions

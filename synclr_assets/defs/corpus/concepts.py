@@ -6,6 +6,7 @@ import dagster as dg
 
 from synclr_assets.defs.buckets import ONE_BUCKET, Told, each_bucket
 from synclr_assets.defs.generations import GenerationConfig, data_version
+from synclr_assets.defs.openlineage import BUCKET_FILE
 from synclr_assets.defs.placement import Placement
 from synclr_assets.defs.resources import ConceptBankResource, StoreResource
 from synclr_assets.partitions import BankPartitions
@@ -69,6 +70,7 @@ def concepts_asset(partitions: BankPartitions, placement: Placement) -> dg.Asset
                     "concepts": len(rows),
                     "captions planned": allocated,
                     "source": bucket.source,
+                    BUCKET_FILE: str(bucket.path),
                     "sample": dg.MarkdownMetadataValue(
                         markdown_table(("concept", "weight", "captions", "templates"), shown)
                     ),
@@ -84,7 +86,7 @@ def concepts_asset(partitions: BankPartitions, placement: Placement) -> dg.Asset
                 ],
             )
 
-        yield from each_bucket(context, of_bucket)
+        yield from each_bucket(context, opened, of_bucket)
 
     return concepts
 

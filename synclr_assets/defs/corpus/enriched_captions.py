@@ -141,6 +141,6 @@ def enriched_captions_asset(partitions: BankPartitions, placement: Placement) ->
                 ],
             )
 
-        yield from each_bucket(context, of_bucket)
+        yield from each_bucket(context, opened, of_bucket)
 
     return enriched_captions

@@ -125,6 +125,6 @@ def images_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsD
                 ],
             )
 
-        yield from each_bucket(context, of_bucket)
+        yield from each_bucket(context, opened, of_bucket)
 
     return images

@@ -98,6 +98,6 @@ def syncaps_shards_asset(partitions: BankPartitions, placement: Placement) -> dg
                 ),
             )
 
-        yield from each_bucket(context, of_bucket)
+        yield from each_bucket(context, opened, of_bucket)
 
     return syncaps_shards

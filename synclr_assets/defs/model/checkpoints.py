@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from synclr_assets.defs.openlineage import told
 from synclr_assets.defs.placement import Placement
 from synclr_assets.defs.resources import ConceptBankResource, StoreResource, TrainerResource
 from synclr_assets.launch.process import run_task
@@ -72,45 +73,49 @@ def checkpoint_asset(partitions: BankPartitions, placement: Placement) -> dg.Ass
         pipes: dg.PipesSubprocessClient,
     ) -> dg.MaterializeResult:
         opened = store.open()
-        buckets = concept_bank.read().slices[context.partition_key]
-        inputs = training_inputs(opened, context.partition_key, buckets, config.generations)
-        training = plan_training(inputs, trainer.recipe_for(config.recipe, config.seed, config.steps))
-        context.log.info(
-            f"model {training.model_id[:12]}: recipe {training.recipe.name}, {len(inputs.shards)} shards, "
-            f"{sum(shard.num_captions for shard in inputs.shards)} captions"
-        )
-        run = partial(run_task, context, pipes)
-        model = train(opened, training, run, nodes=trainer.section.nodes)
-        folder = fetch_encoder(opened, model)
-        chance_loss = json.loads((folder / "result.json").read_text())["chance_loss"]
-        curve = loss_curve(folder / "metrics.csv", chance_loss)
-        return dg.MaterializeResult(
-            metadata={
-                "model": model["model_id"],
-                "recipe": model["recipe"],
-                "steps": model["steps"],
-                "final loss": model["final_loss"],
-                "effective rank": model["effective_rank"],
-                "training (s)": model["seconds"],
-                "device": model["device"],
-                "weights (sha256)": model["weights_sha256"],
-                "inputs": dg.MarkdownMetadataValue(_inputs_table(model)),
-                "loss curve": dg.MarkdownMetadataValue(markdown_image(curve, "loss terms over steps")),
-            },
-            data_version=dg.DataVersion(model["model_id"]),
-            check_results=[
-                dg.AssetCheckResult(
-                    check_name="loss_is_finite",
-                    passed=math.isfinite(model["final_loss"]),
-                    metadata={"final loss": model["final_loss"]},
-                ),
-                dg.AssetCheckResult(
-                    check_name="features_are_not_collapsed",
-                    passed=model["effective_rank"] >= MIN_EFFECTIVE_RANK,
-                    metadata={"effective rank": model["effective_rank"]},
-                ),
-            ],
-        )
+
+        def make() -> dg.MaterializeResult:
+            buckets = concept_bank.read().slices[context.partition_key]
+            inputs = training_inputs(opened, context.partition_key, buckets, config.generations)
+            training = plan_training(inputs, trainer.recipe_for(config.recipe, config.seed, config.steps))
+            context.log.info(
+                f"model {training.model_id[:12]}: recipe {training.recipe.name}, {len(inputs.shards)} shards, "
+                f"{sum(shard.num_captions for shard in inputs.shards)} captions"
+            )
+            run = partial(run_task, context, pipes)
+            model = train(opened, training, run, nodes=trainer.section.nodes)
+            folder = fetch_encoder(opened, model)
+            chance_loss = json.loads((folder / "result.json").read_text())["chance_loss"]
+            curve = loss_curve(folder / "metrics.csv", chance_loss)
+            return dg.MaterializeResult(
+                metadata={
+                    "model": model["model_id"],
+                    "recipe": model["recipe"],
+                    "steps": model["steps"],
+                    "final loss": model["final_loss"],
+                    "effective rank": model["effective_rank"],
+                    "training (s)": model["seconds"],
+                    "device": model["device"],
+                    "weights (sha256)": model["weights_sha256"],
+                    "inputs": dg.MarkdownMetadataValue(_inputs_table(model)),
+                    "loss curve": dg.MarkdownMetadataValue(markdown_image(curve, "loss terms over steps")),
+                },
+                data_version=dg.DataVersion(model["model_id"]),
+                check_results=[
+                    dg.AssetCheckResult(
+                        check_name="loss_is_finite",
+                        passed=math.isfinite(model["final_loss"]),
+                        metadata={"final loss": model["final_loss"]},
+                    ),
+                    dg.AssetCheckResult(
+                        check_name="features_are_not_collapsed",
+                        passed=model["effective_rank"] >= MIN_EFFECTIVE_RANK,
+                        metadata={"effective rank": model["effective_rank"]},
+                    ),
+                ],
+            )
+
+        return told(context, opened, context.partition_key, make)
 
     return checkpoint
 

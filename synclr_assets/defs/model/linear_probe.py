@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from synclr_assets.defs.model.evaluation import EvaluationConfig, run_probe, score_result
+from synclr_assets.defs.openlineage import told
 from synclr_assets.defs.placement import Placement
 from synclr_assets.defs.resources import StoreResource, TrainerResource
 from synclr_assets.partitions import BankPartitions
@@ -46,13 +47,17 @@ def linear_probe_asset(partitions: BankPartitions, placement: Placement) -> dg.A
         pipes: dg.PipesSubprocessClient,
     ) -> dg.MaterializeResult:
         opened, section = store.open(), trainer.section
-        model, scores = run_probe(
-            context, config, opened, pipes, section.probe_datasets, section.feature_cache
-        )
-        first = headline_probe(scores, section.probe_datasets[0])
-        return score_result(
-            opened, model, first, "probe_beats_random_weights", first[0]["metric"], shown=scores
-        )
+
+        def make() -> dg.MaterializeResult:
+            model, scores = run_probe(
+                context, config, opened, pipes, section.probe_datasets, section.feature_cache
+            )
+            first = headline_probe(scores, section.probe_datasets[0])
+            return score_result(
+                opened, model, first, "probe_beats_random_weights", first[0]["metric"], shown=scores
+            )
+
+        return told(context, opened, context.partition_key, make)
 
     return linear_probe
 

@@ -8,6 +8,7 @@ from synclr_assets.defs.model.evaluation import (
     run_evaluation,
     score_result,
 )
+from synclr_assets.defs.openlineage import told
 from synclr_assets.defs.placement import Placement
 from synclr_assets.defs.resources import StoreResource, TrainerResource
 from synclr_assets.partitions import BankPartitions
@@ -49,17 +50,21 @@ def segmentation_asset(partitions: BankPartitions, placement: Placement) -> dg.A
         pipes: dg.PipesSubprocessClient,
     ) -> dg.MaterializeResult:
         opened, section = store.open(), trainer.section
-        is_linear = section.segmentation_head == LINEAR
-        model, scores = run_evaluation(
-            context,
-            config,
-            opened,
-            pipes,
-            "segmentation",
-            section.segmentation_dataset,
-            section.segmentation_head,
-            BASELINES if is_linear else BASELINES[:1] * section.segmentation_random_weights,
-        )
-        return score_result(opened, model, scores, "segmentation_beats_random_weights", METRIC)
+
+        def make() -> dg.MaterializeResult:
+            is_linear = section.segmentation_head == LINEAR
+            model, scores = run_evaluation(
+                context,
+                config,
+                opened,
+                pipes,
+                "segmentation",
+                section.segmentation_dataset,
+                section.segmentation_head,
+                BASELINES if is_linear else BASELINES[:1] * section.segmentation_random_weights,
+            )
+            return score_result(opened, model, scores, "segmentation_beats_random_weights", METRIC)
+
+        return told(context, opened, context.partition_key, make)
 
     return segmentation
