@@ -26,7 +26,7 @@ EXAMPLE = "schedules: {shapes: {cron: '0 3 * * 0', stalest: 2}}"
 class Regeneration(BaseModel):
     """How many stale buckets of a slice are made anew, and within which budget."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     stalest: Annotated[int, Field(gt=0)] = 1
     """Buckets made anew at a time."""

@@ -82,6 +82,26 @@ def test_a_dropped_file_reloads_the_location_and_only_its_bucket_is_made(
     assert tick(tmp_path, "concept_files", build_definitions(environment)) == ["fruit"]
 
 
+def test_the_folder_signature_sees_what_comes_goes_and_is_written(tmp_path: Path) -> None:
+    folder = tmp_path / "concepts"
+    seen = [automation.folder_signature(folder)]
+    folder.mkdir()
+
+    def look() -> None:
+        seen.append(automation.folder_signature(folder))
+
+    look()
+    (folder / "birds.YAML").write_text("captions: 5\n")
+    look()
+    (folder / "birds.YAML").write_text("captions: 55\n")
+    look()
+    (folder / "lost.yaml").symlink_to(tmp_path / "nowhere")
+    look()
+    (folder / "notes.txt").write_text("not a bucket")
+    assert automation.folder_signature(folder) == seen[-1]
+    assert len(set(seen)) == len(seen)
+
+
 def test_an_alert_reaches_the_webhook_and_a_refusal_does_not_name_it(hook: str) -> None:
     send_alert(hook, "run failed")
     assert _Hook.bodies == [{"text": "run failed"}]
