@@ -209,5 +209,5 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont) -> str:
 
 def _png(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG")
     return buffer.getvalue()

@@ -95,6 +95,7 @@ def images_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsD
             seconds = pc.sum(spent["wall_seconds"]).as_py() or 0.0
             return dg.MaterializeResult(
                 metadata={
+                    "contact sheet": image_sheet(opened, unit),
                     "generation": unit.generation,
                     "captions": counts.written,
                     "images": facts.num_rows,
@@ -108,7 +109,6 @@ def images_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsD
                     else 0.0,
                     "generator": provenance_text(sampler.provenance),
                     **ledger_metadata(opened, unit, "images"),
-                    "contact sheet": image_sheet(opened, unit),
                     "dagster/row_count": facts.num_rows,
                 },
                 data_version=data_version(
@@ -120,6 +120,7 @@ def images_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsD
                         ("image_bytes_match_their_facts", "positive_groups_are_sound"),
                         opened,
                         unit,
+                        counts,
                         sampler.size_px,
                     ),
                 ],
