@@ -69,7 +69,7 @@ def build_definitions(environment: dict[str, str]) -> dg.Definitions:
     schedules, problem = _schedules(bank)
     return dg.Definitions(
         assets=referenced,
-        asset_checks=[buckets_are_fresh_check(placement), models_are_fresh_check(placement)],
+        asset_checks=[buckets_are_fresh_check(placement, profile), models_are_fresh_check(placement)],
         jobs=[dataset_job(), model_job(), freshness_job(), regenerate_job(profile, assets)],
         schedules=[*schedules, freshness_schedule()],
         sensors=[concept_files_sensor(bank), failed_run_alert(), failed_check_alert(checks)],

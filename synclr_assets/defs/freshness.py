@@ -15,6 +15,7 @@ from synclr_assets.defs.jobs import WHOLE_STORE_CHECKS
 from synclr_assets.defs.placement import Placement
 from synclr_assets.defs.resources import ConceptBankResource, StoreResource
 from synclr_assets.operations.staleness import bucket_states, slice_states
+from synclr_assets.profiles import Profile, stage_settings
 from synclr_assets.report.previews import markdown_table
 
 if TYPE_CHECKING:
@@ -25,19 +26,22 @@ SHOWN = 50
 """Stale buckets or slices listed; counts are of all."""
 
 
-def buckets_are_fresh_check(placement: Placement) -> dg.AssetChecksDefinition:
-    """Every bucket is complete and as its file says."""
+def buckets_are_fresh_check(placement: Placement, profile: Profile) -> dg.AssetChecksDefinition:
+    """Every bucket is complete, as its file says and as the profile would make it."""
 
     @dg.asset_check(
         asset="checkpoint",
         name="buckets_are_up_to_date",
-        description="Every bucket's newest generation is of its present file, complete, and lost few captions.",
+        description=(
+            "Every bucket's newest generation is of its present file and the profile's settings, complete, and lost "
+            "few captions."
+        ),
         **placement.of("concepts"),
     )
     def buckets_are_up_to_date(
         store: StoreResource, concept_bank: ConceptBankResource
     ) -> dg.AssetCheckResult:
-        states = bucket_states(store.open(), concept_bank.read())
+        states = bucket_states(store.open(), concept_bank.read(), stage_settings(profile))
         stale = [state for state in states.values() if state.reasons]
         now = datetime.now(UTC)
         ages = [

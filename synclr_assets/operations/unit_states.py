@@ -23,6 +23,8 @@ from synclr_assets.store.tables import Tables
 from synclr_assets.store.transactions import Unit
 
 STAGES = ("concepts", "captions", "enriched_captions", "images", "shards")
+FINGERPRINT_COLUMN = {"captions": "fingerprint", "enriched_captions": "settings", "images": "fingerprint"}
+"""Stage -> column of its table that says which settings a row was made with; one value in a generation."""
 _LOSING_STAGES = ("captions", "enriched_captions", "images")
 STORED_TABLES = (
     *("concepts", "captions", "backgrounds", "plain_captions", "enriched_captions"),
@@ -63,6 +65,8 @@ class UnitState:
     """Table -> bytes of its data files."""
     quarantined: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """Stage -> captions given up."""
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    """Stage -> settings fingerprint of its rows, for stages that have rows."""
     written_at: dict[str, datetime] = field(default_factory=dict)
     """Table -> when its newest file was committed."""
 
@@ -120,6 +124,8 @@ def read_units(tables: Tables, buckets: Mapping[str, Bucket]) -> dict[str, list[
             unit = _unit(row)
             if unit in states:
                 _count(states[unit], name, row)
+                if row.get("fingerprint"):
+                    states[unit].fingerprints[name] = row["fingerprint"]
     for row in _files(tables, "quarantine"):
         if (unit := _unit(row)) in states:
             _count_lost(tables, states[unit], row)
@@ -157,8 +163,12 @@ def _units_in(tables: Tables, name: str) -> list[dict[str, Any]]:
     files = files.filter(pc.greater(files["num_records"], 0))
     keys = ["partition.bucket", "partition.generation"]
     summed = [("num_records", "sum"), ("size_bytes", "sum"), ("modification_time", "max")]
+    names = [column for column, _ in summed]
+    if name in FINGERPRINT_COLUMN:
+        summed.append((f"min.{FINGERPRINT_COLUMN[name]}", "max"))
+        names.append("fingerprint")
     grouped = files.group_by(keys, use_threads=False).aggregate(summed)
-    return grouped.rename_columns([*keys, *(column for column, _ in summed)]).to_pylist()
+    return grouped.rename_columns([*keys, *names]).to_pylist()
 
 
 def _unit(row: Mapping[str, Any]) -> Unit:

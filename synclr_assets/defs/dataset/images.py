@@ -67,6 +67,8 @@ def images_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsD
     ) -> Iterator[Told]:
         opened = store.open()
         sampler, agreement = image_sampler.make(), image_sampler.agreement()
+        settings = settings_of(sampler, dataset.images, agreement)
+        dataset.record_settings(opened, "images", settings)
 
         def of_bucket(bucket: str) -> dg.MaterializeResult:
             unit = resolve_unit(opened.tables, bucket, config.chosen(context, opened, bucket))
@@ -111,9 +113,7 @@ def images_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsD
                     **ledger_metadata(opened, unit, "images"),
                     "dagster/row_count": facts.num_rows,
                 },
-                data_version=data_version(
-                    "images", unit, settings_of(sampler, dataset.images, agreement), facts.num_rows
-                ),
+                data_version=data_version("images", unit, settings, facts.num_rows),
                 check_results=[
                     accounted("images_account_for_captions", counts),
                     *stored_groups(
