@@ -31,6 +31,7 @@ from benchmarks.scaled_store import (
     write_store,
 )
 from synclr_assets.concept_bank.bank import ConceptBank
+from synclr_assets.cost.assumptions import jpeg_bytes
 from synclr_assets.launch.instance import prepare_home
 from synclr_assets.profiles import gpu
 from synclr_assets.store.store import Store
@@ -46,9 +47,11 @@ COMMANDS = (
 )
 TABLE_FILES = (10_000, 40_000, 160_000, 640_000)
 KILO = 1024.0
-EVENTS_PER_STEP = 18
-"""Events that Dagster stores of a step of a bucket: counted in a run of `dataset_of_bucket` (89 of five steps)."""
-EVENT_KILOBYTES = 2.0
+VIEWS = 4
+IMAGE_BYTES = jpeg_bytes(512, 95)
+"""A photograph of 512 px as the profile stores it."""
+EVENTS_PER_RUN, RUN_KILOBYTES = 100, 750
+"""What Dagster stores of a bucket's five steps in processes of their own, contact sheet included: counted."""
 
 
 @click.command()
@@ -170,13 +173,18 @@ def compute(buckets: int, sample: Sample) -> None:
         rows = PAPER_CAPTIONS * ROWS_PER_CAPTION.get(table, 1)
         if table in ("shards", "ledger"):
             rows = int(files[table])
-        width, log = sample.bytes_per_row(table), sample.log_bytes_per_file(table) * files[table] / 1e9
+        width = IMAGE_BYTES if table == "image_bytes" else sample.bytes_per_row(table)
+        log = sample.log_bytes_per_file(table) * files[table] / 1e9
         size = rows * width / 1e9
         click.echo(f"{table:20}{rows:>15,}{width:13.0f}{size:10.1f}{int(files[table]):>12,}{log:9.2f}")
-    click.echo(f"\nshards: {int(shards):,} tar files, {section.captions_per_shard} captions each")
-    steps = 5 * buckets
-    events = steps * EVENTS_PER_STEP
-    click.echo(f"runs: {steps:,} steps; events: {events:,}, {events * EVENT_KILOBYTES / 1e6:.1f} GB")
+    tar_gb = VIEWS * section.captions_per_shard * IMAGE_BYTES / 1e9
+    click.echo(
+        f"\nshards: {int(shards):,} tar files of {tar_gb:.2f} GB, {section.captions_per_shard} captions each"
+    )
+    events, size_gb = EVENTS_PER_RUN * buckets, RUN_KILOBYTES * buckets / 1e6
+    click.echo(
+        f"Dagster's log: {buckets:,} runs of {5 * buckets:,} steps, {events:,} events, {size_gb:.1f} GB"
+    )
 
 
 def _timed(command: list[str], environment: Mapping[str, str]) -> tuple[float, float]:
