@@ -14,7 +14,7 @@ from synclr_assets.cost.settings_files import SettingsFileError
 from synclr_assets.defs.alerts import failed_check_alert, failed_run_alert
 from synclr_assets.defs.automation import concept_files_sensor
 from synclr_assets.defs.corpus.captions import captions_asset
-from synclr_assets.defs.corpus.concepts import bucket_files_check, concepts_asset
+from synclr_assets.defs.corpus.concepts import concepts_asset
 from synclr_assets.defs.corpus.enriched_captions import enriched_captions_asset
 from synclr_assets.defs.dataset.images import images_asset
 from synclr_assets.defs.dataset.shards import syncaps_shards_asset
@@ -69,11 +69,7 @@ def build_definitions(environment: dict[str, str]) -> dg.Definitions:
     schedules, problem = _schedules(bank)
     return dg.Definitions(
         assets=referenced,
-        asset_checks=[
-            bucket_files_check(placement),
-            buckets_are_fresh_check(placement),
-            models_are_fresh_check(placement),
-        ],
+        asset_checks=[buckets_are_fresh_check(placement, profile), models_are_fresh_check(placement)],
         jobs=[dataset_job(), model_job(), freshness_job(), regenerate_job(profile, assets)],
         schedules=[*schedules, freshness_schedule()],
         sensors=[concept_files_sensor(bank), failed_run_alert(), failed_check_alert(checks)],

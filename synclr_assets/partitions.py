@@ -19,10 +19,10 @@ class BankPartitions:
 
 def partitions_of(bank: ConceptBank) -> BankPartitions:
     """Every good bucket and every slice as Dagster's own static partitions, which backfills understand."""
-    slices_of = {
-        bucket: {name for name, members in bank.slices.items() if bucket in members}
-        for bucket in bank.buckets
-    }
+    slices_of: dict[str, set[str]] = {bucket: set() for bucket in bank.buckets}
+    for name, members in bank.slices.items():
+        for bucket in members:
+            slices_of[bucket].add(name)
     return BankPartitions(
         bank=bank,
         buckets=dg.StaticPartitionsDefinition(list(bank.buckets)),

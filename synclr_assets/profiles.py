@@ -4,7 +4,9 @@ Loads no model and no heavy library; reads one file where SYNCLR_SETTINGS names 
 """
 
 from collections.abc import Callable, Mapping
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -169,3 +171,50 @@ def chosen_profile(environment: Mapping[str, str]) -> Profile:
         return profile
     given = read_settings(Path(path), Profile, EXAMPLE)
     return profile.model_copy(update={name: getattr(given, name) for name in given.model_fields_set})
+
+
+def stage_settings(profile: Profile) -> dict[str, dict[str, Any]]:
+    """Stage -> the settings of the profile that its rows depend on, as plain data."""
+    section = profile.dataset
+    drawn = {
+        "max_caption_attempts": section.max_caption_attempts,
+        "near_duplicate_similarity": section.near_duplicate_similarity,
+    }
+    words = {"captioner": _in_use(profile.captioner), "prompts": _content_of(profile.captioner.prompt_set)}
+    agreement = profile.agreement
+    return {
+        "captions": {**words, "dataset": drawn},
+        "enriched_captions": {
+            **words,
+            "background_writer": _in_use(profile.background_writer),
+            "backgrounds": _content_of(profile.background_writer.path),
+            "dataset": {**drawn, "backgrounds_per_concept": section.backgrounds_per_concept},
+        },
+        "images": {
+            "image_sampler": _in_use(profile.image_sampler),
+            "agreement": None if agreement is None else agreement.model_dump(mode="json"),
+            "dataset": {
+                "image_format": section.image_format,
+                "image_quality": section.image_quality,
+                "max_reseeds": section.max_reseeds,
+            },
+        },
+    }
+
+
+_SECTION_OF = {"openai_compatible": "openai", "list": "openai", "rewrite": "openai"}
+"""Kind of a generator -> its section, where they are not of one name."""
+
+
+def _in_use(settings: BaseModel) -> dict[str, Any]:
+    """Settings without the sections of kinds that are not chosen."""
+    given = settings.model_dump(mode="json")
+    chosen = _SECTION_OF.get(given["kind"], given["kind"])
+    return {name: value for name, value in given.items() if not isinstance(value, dict) or name == chosen}
+
+
+def _content_of(path: Path | None) -> str:
+    """What a data file of the user's holds, as a hash."""
+    if path is None:
+        return "shipped"
+    return sha256(path.read_bytes()).hexdigest()[:16] if path.is_file() else "missing"

@@ -15,6 +15,7 @@ from synclr_assets.cost.summary import Spent
 from synclr_assets.cost.workload import buckets_of
 from synclr_assets.operations.staleness import BucketState, bucket_states, slice_states
 from synclr_assets.operations.unit_states import spent_by_unit
+from synclr_assets.profiles import chosen_profile, stage_settings
 from synclr_assets.report.overview import (
     BUCKET_HEADINGS,
     bucket_rows,
@@ -41,7 +42,7 @@ def command(slice_name: str, bucket: str | None, as_json: bool, root: str | None
     members = buckets_of(bank, slice_name)
     if bucket is not None and bucket not in bank.buckets:
         raise StoreError(f"{bucket!r} is no bucket of {bank.folder}: it has {', '.join(bank.buckets)}.")
-    everything = bucket_states(store, bank)
+    everything = bucket_states(store, bank, stage_settings(chosen_profile(os.environ)))
     states = [everything[name] for name in ((bucket,) if bucket is not None else members)]
     spent, running, now = spent_by_unit(store.tables), running_stages(), datetime.now(UTC)
     slices = [

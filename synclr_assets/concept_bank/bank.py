@@ -23,7 +23,8 @@ MAX_FILE_BYTES = 8 * 2**20
 MAX_PROBLEMS_PER_FILE = 20
 """Problems shown of one file; more of the same help nobody."""
 
-_SUFFIXES = (".yaml", ".yml")
+SUFFIXES = (".yaml", ".yml")
+"""Of bucket files, in any case."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _yaml_paths(folder: Path) -> list[Path]:
         raise RefusedError(
             "", f"cannot be read ({error.strerror})", "give yourself the right to read it"
         ) from error
-    paths = [folder / n for n in names if n.lower().endswith(_SUFFIXES) and not n.startswith(".")]
+    paths = [folder / n for n in names if n.lower().endswith(SUFFIXES) and not n.startswith(".")]
     if not paths:
         raise RefusedError("", "holds no bucket file", "add one such as digits.yaml")
     return paths

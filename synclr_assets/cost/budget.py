@@ -45,7 +45,7 @@ DIMENSIONS = tuple(field.name for field in fields(Costs))
 class Limits(BaseModel):
     """The most that may be spent; what is left out is not limited."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     usd: Amount | None = None
     """US dollars."""
@@ -72,7 +72,7 @@ class Limits(BaseModel):
 class Expected(BaseModel):
     """What one caption (concept at backgrounds, shard at shards) costs before anything was committed."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     usd: Amount | None = None
     """US dollars."""
@@ -87,7 +87,7 @@ class Expected(BaseModel):
 class Budget(BaseModel):
     """All limits of one file. Every limit is checked on its own; the tightest one stops the work."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     run: Limits = Limits()
     """Of any one run."""

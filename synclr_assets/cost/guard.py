@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-import pyarrow.dataset as ds
-
 from synclr_assets.cost.budget import Budget, BudgetExceededError, Costs, Limits
-from synclr_assets.cost.summary import Spent, Totals, captions_of, totals_of
+from synclr_assets.cost.summary import Spent, Totals, captions_of, logged_totals, totals_of
+from synclr_assets.store.sums import only_files
 from synclr_assets.store.tables import Tables
 from synclr_assets.store.transactions import Unit, stage_cursor
 
@@ -21,29 +20,29 @@ _BUCKET, _GENERATION, _STAGE, _RUN, _GENERATOR = range(5)
 
 
 class LedgerTotals:
-    """The ledger added up by bucket, generation, stage, run and generator, reading each file once."""
+    """The ledger added up by bucket, generation, stage, run and generator: files of one row from the table's log,
+    every other file read once."""
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._totals: Totals = {}
+        self._scanned: Totals = {}
         self._read: Set[str] = frozenset()
 
     def refresh(self) -> Totals:
         """The totals as of now. Reads files that are new since the last call; all where some were removed."""
-        dataset = self._tables.snapshot("ledger")
-        if dataset is None:
-            return {}
-        assert isinstance(dataset, ds.FileSystemDataset)
-        fragments = {fragment.path: fragment for fragment in dataset.get_fragments()}
-        if self._read - fragments.keys():
-            self._totals, self._read = {}, frozenset()
-        new = [fragment for path, fragment in fragments.items() if path not in self._read]
+        totals, unread = logged_totals(self._tables, _KEYS)
+        if self._read - unread:
+            self._scanned, self._read = {}, frozenset()
+        new = unread - self._read
         if new:
-            added = ds.FileSystemDataset(new, dataset.schema, dataset.format, dataset.filesystem)
-            for key, spent in totals_of(added, _KEYS).items():
-                self._totals[key] = self._totals.get(key, Spent()) + spent
-        self._read = fragments.keys()
-        return self._totals
+            dataset = self._tables.snapshot("ledger")
+            assert dataset is not None
+            for key, spent in totals_of(only_files(dataset, new), _KEYS).items():
+                self._scanned[key] = self._scanned.get(key, Spent()) + spent
+        self._read = unread
+        for key, spent in self._scanned.items():
+            totals[key] = totals.get(key, Spent()) + spent
+        return totals
 
 
 class BudgetGuard:

@@ -40,7 +40,7 @@ Figures = Mapping[str, Figure]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class TokensByTemplate(_Section):

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+from synclr_assets.defs.automation import LOCATION
 from synclr_assets.defs.check_verdicts import buckets_of_failure, failures_of
 from synclr_assets.environment import ALERT_WEBHOOK
 
@@ -40,17 +41,26 @@ def send_alert(url: str, text: str) -> None:
 
 
 def failed_run_alert() -> dg.SensorDefinition:
-    """One message per failed run, while the sensor is on."""
+    """One message per failed run, while the sensor is on.
+
+    A run of the command line belongs to no code location, so all are looked at and only other locations' left out.
+    """
 
     @dg.run_failure_sensor(
         name="alert_on_failed_run",
-        description=f"Posts every failed run to the webhook that {ALERT_WEBHOOK} names.",
+        monitor_all_code_locations=True,
+        description=(
+            f"Posts every failed run, of the UI and of the command line, to the webhook that {ALERT_WEBHOOK} names."
+        ),
     )
     def alert_on_failed_run(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
         url = os.environ.get(ALERT_WEBHOOK)
         if not url:
             return dg.SkipReason(f"{ALERT_WEBHOOK} is not set")
         run = context.dagster_run
+        origin = run.remote_job_origin
+        if origin is not None and origin.repository_origin.code_location_origin.location_name != LOCATION:
+            return None  # a reason to skip would fail a tick that has told of another run
         partition = run.tags.get("dagster/partition") or run.tags.get("dagster/asset_partition_range_start")
         about = f"synclr: run {run.run_id[:8]} of {run.job_name} ({partition}) failed"
         send_alert(url, f"{about}: {context.failure_event.message}")

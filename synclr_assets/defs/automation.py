@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from synclr_assets.concept_bank.bank import ConceptBank
+from synclr_assets.concept_bank.bank import SUFFIXES, ConceptBank
 from synclr_assets.defs.jobs import DATASET_JOB
 from synclr_assets.defs.resources import ConceptBankResource, StoreResource
 from synclr_assets.environment import DAGSTER_URL
@@ -31,11 +31,20 @@ mutation Reload($location: String!) {
 
 def folder_signature(folder: Path) -> str:
     """Changes when a file of the folder comes, goes or is written. Reads no file."""
-    facts = []
-    for path in sorted(folder.glob("*.y*ml")):
-        status = path.stat()
-        facts.append(f"{path.name}:{status.st_size}:{status.st_mtime_ns}")
-    return digest_hex("folder", *facts)
+    if not folder.is_dir():
+        return digest_hex("no folder")
+    with os.scandir(folder) as entries:
+        files = [entry for entry in entries if entry.name.lower().endswith(SUFFIXES)]
+    return digest_hex("folder", *sorted(f"{entry.name}:{_written(entry)}" for entry in files))
+
+
+def _written(entry: os.DirEntry[str]) -> str:
+    """Size and time of a file; a file that just went and a link to nothing have neither."""
+    try:
+        status = entry.stat()
+    except FileNotFoundError:
+        return "gone"
+    return f"{status.st_size}:{status.st_mtime_ns}"
 
 
 def concept_files_sensor(bank: ConceptBank) -> dg.SensorDefinition:

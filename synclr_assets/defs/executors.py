@@ -9,7 +9,7 @@ import dagster as dg
 
 from synclr_assets.environment import DAGSTER_HOME
 
-PRELOADED = ("dagster", "pyarrow", "numpy")
+PRELOADED = ("dagster", "synclr_assets.definitions")
 PRELOADED_FOR_GPU = (*PRELOADED, "torch")
 """Importing torch starts no thread and touches no GPU, so processes forked afterwards may still choose theirs."""
 

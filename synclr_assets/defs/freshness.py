@@ -1,4 +1,8 @@
-"""Staleness in the UI: two checks that show which buckets and slices are stale, and an hourly schedule for them."""
+"""Staleness in the UI: two checks that show which buckets and slices are stale, and an hourly schedule for them.
+
+Both stand on `checkpoint`, which is made of all of a store. Dagster adds an asset's checks to every run that selects
+it, so on an asset of buckets they would read the whole store in each bucket's run.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from synclr_assets.defs.jobs import WHOLE_STORE_CHECKS
 from synclr_assets.defs.placement import Placement
 from synclr_assets.defs.resources import ConceptBankResource, StoreResource
 from synclr_assets.operations.staleness import bucket_states, slice_states
+from synclr_assets.profiles import Profile, stage_settings
 from synclr_assets.report.previews import markdown_table
 
 if TYPE_CHECKING:
@@ -20,19 +26,22 @@ SHOWN = 50
 """Stale buckets or slices listed; counts are of all."""
 
 
-def buckets_are_fresh_check(placement: Placement) -> dg.AssetChecksDefinition:
-    """On `syncaps_shards`: every bucket is complete and as its file says."""
+def buckets_are_fresh_check(placement: Placement, profile: Profile) -> dg.AssetChecksDefinition:
+    """Every bucket is complete, as its file says and as the profile would make it."""
 
     @dg.asset_check(
-        asset="syncaps_shards",
+        asset="checkpoint",
         name="buckets_are_up_to_date",
-        description="Every bucket's newest generation is of its present file, complete, and lost few captions.",
+        description=(
+            "Every bucket's newest generation is of its present file and the profile's settings, complete, and lost "
+            "few captions."
+        ),
         **placement.of("concepts"),
     )
     def buckets_are_up_to_date(
         store: StoreResource, concept_bank: ConceptBankResource
     ) -> dg.AssetCheckResult:
-        states = bucket_states(store.open(), concept_bank.read())
+        states = bucket_states(store.open(), concept_bank.read(), stage_settings(profile))
         stale = [state for state in states.values() if state.reasons]
         now = datetime.now(UTC)
         ages = [
@@ -52,7 +61,7 @@ def buckets_are_fresh_check(placement: Placement) -> dg.AssetChecksDefinition:
 
 
 def models_are_fresh_check(placement: Placement) -> dg.AssetChecksDefinition:
-    """On `checkpoint`: every slice's newest model read the newest shards of its buckets."""
+    """Every slice's newest model read the newest shards of its buckets."""
 
     @dg.asset_check(
         asset="checkpoint",
@@ -75,10 +84,7 @@ def freshness_job() -> "UnresolvedAssetJobDefinition":
     """Both checks, nothing else."""
     return dg.define_asset_job(
         FRESHNESS_JOB,
-        selection=dg.AssetSelection.checks(
-            dg.AssetCheckKey(dg.AssetKey("syncaps_shards"), "buckets_are_up_to_date"),
-            dg.AssetCheckKey(dg.AssetKey("checkpoint"), "models_are_up_to_date"),
-        ),
+        selection=dg.AssetSelection.checks(*WHOLE_STORE_CHECKS),
         description="Look which buckets and models are stale; reads the tables' logs only.",
     )
 

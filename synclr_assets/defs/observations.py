@@ -1,5 +1,7 @@
 """What people look at in the UI: counts, rates, samples, contact sheets as metadata. Judges nothing."""
 
+import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,15 +16,21 @@ from synclr_assets.store.store import Store
 from synclr_assets.store.transactions import Unit
 from synclr_assets.synthesis.protocols import ModelProvenance
 
+SECONDS_BETWEEN_LINES = 1.0
+"""Each line is an event that Dagster stores, which takes it about ten milliseconds."""
 SAMPLE_CAPTIONS = 12
 SHEET_CAPTIONS = 8
 
 
 def progress_log(context: dg.AssetExecutionContext, what: str) -> Callable[[int, int], None]:
-    """An OnProgress that writes each commit to the run's log."""
+    """An OnProgress that writes to the run's log: the first and the last commit, and one a second between."""
+    written = -math.inf
 
     def tell(done: int, total: int) -> None:
-        context.log.info(f"{what} {done} of {total}")
+        nonlocal written
+        if done >= total or time.monotonic() - written >= SECONDS_BETWEEN_LINES:
+            written = time.monotonic()
+            context.log.info(f"{what} {done} of {total}")
 
     return tell
 

@@ -24,7 +24,7 @@ from synclr_assets.operations.plan_file import Plan, record_begun, record_finish
 from synclr_assets.operations.regeneration import Evidence, check_plan, make_plan, stalest
 from synclr_assets.operations.schedules_file import SCHEDULES_FILE, Regeneration, SliceSchedule, over_budget
 from synclr_assets.operations.staleness import BucketState, bucket_states
-from synclr_assets.profiles import Profile
+from synclr_assets.profiles import Profile, stage_settings
 from synclr_assets.store.store import Store
 from synclr_assets.synthesis.identity import digest_hex
 from synclr_train.recipes import get_recipe
@@ -81,7 +81,7 @@ class Planner:
     ) -> Plan | None:
         """The plan for the stalest buckets of a slice, or for exactly `only` these; None where none is stale."""
         members = buckets_of(self.bank, slice_name)
-        states = bucket_states(self.store, self.bank)
+        states = bucket_states(self.store, self.bank, stage_settings(self.profile))
         evidence = self._evidence(states)
         if only is None:
             chosen = stalest([states[name] for name in members], evidence, count, min_age)
@@ -104,7 +104,7 @@ class Planner:
 
     def begin(self, plan: Plan) -> None:
         """Check that the plan still holds, and keep it in the store for its runs. Raises PlanRefusedError."""
-        states = bucket_states(self.store, self.bank)
+        states = bucket_states(self.store, self.bank, stage_settings(self.profile))
         if not check_plan(self.store, self.bank, plan, states, self.settings):
             record_begun(self.store, plan)
 

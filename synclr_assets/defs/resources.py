@@ -1,5 +1,6 @@
 """Typed resources, made from a profile. An asset never knows which profile it runs under."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from synclr_assets.concept_bank.bank import ConceptBank, read_bank
 from synclr_assets.cost.budget import Budget, read_budget
 from synclr_assets.environment import engine_of
 from synclr_assets.launch.gpu_lease import hold_gpus
-from synclr_assets.profiles import DatasetSection, Profile, TrainerSection
+from synclr_assets.operations.recorded_settings import record_settings
+from synclr_assets.profiles import DatasetSection, Profile, TrainerSection, stage_settings
 from synclr_assets.stages.captions import CaptionSettings
 from synclr_assets.stages.enriched_captions import EnrichmentSettings
 from synclr_assets.stages.images import ImageSettings
@@ -55,6 +57,15 @@ class DatasetResource(dg.ConfigurableResource):
 
     settings: str = Field(description="Section `dataset` of the profile, as JSON.")
     budget_file: str | None = Field(default=None, description="Limits on what may be spent (docs/costs.md).")
+    stage_settings: str = Field(
+        default="{}", description="Stage -> what its rows depend on, as JSON, for `synclr status`."
+    )
+
+    def record_settings(self, store: Store, stage: str, fingerprint: str) -> None:
+        """Keep in the store that today's settings of the stage give rows of this fingerprint."""
+        known = json.loads(self.stage_settings)
+        if stage in known:
+            record_settings(store, stage, fingerprint, known[stage])
 
     @property
     def _section(self) -> DatasetSection:
@@ -191,7 +202,11 @@ def resources_of(
     return {
         "store": StoreResource(root=store_root),
         "concept_bank": ConceptBankResource(folder=str(concept_folder)),
-        "dataset": DatasetResource(settings=sections["dataset"], budget_file=budget_file),
+        "dataset": DatasetResource(
+            settings=sections["dataset"],
+            budget_file=budget_file,
+            stage_settings=json.dumps(stage_settings(profile)),
+        ),
         "captioner": CaptionerResource(settings=sections["captioner"]),
         "background_writer": BackgroundWriterResource(settings=sections["background_writer"]),
         "image_sampler": ImageSamplerResource(

@@ -1,7 +1,6 @@
 """The asset checks of corpus and dataset: each re-reads what was committed and gives one verdict."""
 
 import hashlib
-import tarfile
 from pathlib import Path
 
 import dagster as dg
@@ -16,9 +15,11 @@ from synclr_assets.store.transactions import Unit
 from synclr_assets.synthesis.caption_checks import mentions
 from synclr_assets.synthesis.encoding import decode
 from synclr_assets.synthesis.image_checks import check_group
+from synclr_assets.synthesis.shard_listing import ShardListingError, listed_members
 
 MAX_QUARANTINE_RATE = 0.05
-CHECKED_CAPTIONS = 512
+CHECKED_SHARE, MIN_CHECKED_CAPTIONS, MAX_CHECKED_CAPTIONS = 0.05, 128, 512
+"""Of the plan, the captions whose stored images are read again; `synclr verify` reads all."""
 SHOWN_FAILURES = 5
 
 
@@ -85,13 +86,16 @@ def quarantine_rate(name: str, store: Store, unit: Unit) -> dg.AssetCheckResult:
 
 
 def stored_groups(
-    names: tuple[str, str], store: Store, unit: Unit, size_px: int
+    names: tuple[str, str], store: Store, unit: Unit, counts: StageCounts, size_px: int
 ) -> list[dg.AssetCheckResult]:
     """Re-reads stored bytes of the first captions of the plan: they match their facts, decode, and pass the checks.
 
     `names` are the checks for bytes and for groups. The plan is shuffled, so its first captions are a fair sample.
     """
-    first = pc.field("position") < CHECKED_CAPTIONS
+    num_checked = min(
+        max(round(CHECKED_SHARE * counts.allocated), MIN_CHECKED_CAPTIONS), MAX_CHECKED_CAPTIONS
+    )
+    first = pc.field("position") < num_checked
     facts = store.tables.read("images", partitions=unit.partitions, where=first).to_pylist()
     sha256_of_view = {(row["caption_id"], row["view"]): row["sha256"] for row in facts}
     identities = sorted({row["caption_id"] for row in facts})
@@ -178,11 +182,10 @@ def _group_faults(path: Path, num_captions: int) -> list[str]:
     ]
     members: dict[str, set[str]] = {}
     try:
-        with tarfile.open(path) as tar:
-            for member in tar:
-                key, _, extension = member.name.partition(".")
-                members.setdefault(key, set()).add(extension)
-    except tarfile.TarError as error:
+        for member in listed_members(path):
+            key, _, extension = member.name.partition(".")
+            members.setdefault(key, set()).add(extension)
+    except ShardListingError as error:
         return [f"cannot be read as a tar file ({error})"]
     faults = [f"{key} holds {sorted(found)}" for key, found in members.items() if found not in whole]
     if len(members) != num_captions:

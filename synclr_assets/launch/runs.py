@@ -123,7 +123,10 @@ class Launcher:
 
 
 def _part_of(job: str, assets: Sequence[str]) -> list[dg.AssetKey] | None:
-    """The assets to run, or None for all of the job's: a selection brings back the checks that the job leaves out."""
+    """The assets to run, or None for all of the job's.
+
+    A selection with `checkpoint` brings back the two checks of the whole store, which are nothing beside a training.
+    """
     everything = {DATASET_JOB: DATASET_ASSETS, MODEL_JOB: MODEL_ASSETS}[job]
     return None if set(assets) == set(everything) else [dg.AssetKey(name) for name in assets]
 

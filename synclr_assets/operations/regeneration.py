@@ -67,10 +67,10 @@ def _evidence_against(state: BucketState, evidence: Evidence) -> list[str]:
 
 
 def next_generation(state: BucketState, file_fingerprint: str) -> int:
-    """The one to make: an unfinished newest of today's file is completed, anything else is followed by the next."""
+    """The one to make: an unfinished newest of today's file and settings is completed, all else is followed."""
     if state.newest is None:
         return 0
-    unfinished = state.newest.first_unfinished is not None
+    unfinished = state.newest.first_unfinished is not None and not state.has_other_settings
     if unfinished and state.newest.file_fingerprint == file_fingerprint:
         return state.newest.unit.generation
     return state.newest.unit.generation + 1

@@ -28,7 +28,7 @@ DEFAULT_HORIZON_HOURS = 168
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class RetentionRule(_Frozen):

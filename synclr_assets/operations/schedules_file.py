@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Annotated
 from zoneinfo import available_timezones
 
-import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from synclr_assets.concept_bank.bank import ConceptBank
@@ -26,7 +25,7 @@ EXAMPLE = "schedules: {shapes: {cron: '0 3 * * 0', stalest: 2}}"
 class Regeneration(BaseModel):
     """How many stale buckets of a slice are made anew, and within which budget."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     stalest: Annotated[int, Field(gt=0)] = 1
     """Buckets made anew at a time."""
@@ -85,9 +84,14 @@ def over_budget(
     if asked.budget == Limits():
         return None
     since = now - timedelta(days=asked.budget_days)
-    mine = pc.field("bucket").isin(list(bank.slices[slice_name])) & (pc.field("at") >= since)
-    spent = sum(spent_by(store.tables, "asset", where=mine).values(), Spent())
-    captions = spent_by(store.tables, where=mine & (pc.field("stage") == "captions")).get((), Spent()).units
+    members = set(bank.slices[slice_name])
+    totals = spent_by(store.tables, "bucket", "asset", since=since)
+    mine = {asset: Spent() for _, asset in totals}
+    for (bucket, asset), part in totals.items():
+        if bucket in members:
+            mine[asset] += part
+    spent = sum(mine.values(), Spent())
+    captions = mine.get("captions", Spent()).units
     used = Costs(spent.usd, spent.tokens, spent.gpu_seconds, spent.requests, captions)
     gpu_hours = _known(cost, "gpu_hours")
     planned = Costs(

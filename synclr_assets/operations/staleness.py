@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from synclr_assets.concept_bank.bank import ConceptBank
+from synclr_assets.operations.recorded_settings import Settings, TodaysSettings
 from synclr_assets.operations.unit_states import UnitState, read_units
 from synclr_assets.provenance.models import models
 from synclr_assets.store.store import Store
@@ -26,7 +27,9 @@ class BucketState:
     bucket: str
     generations: tuple[UnitState, ...]
     reasons: tuple[str, ...]
-    """Why it is stale; none for a bucket that is complete and as its file says."""
+    """Why it is stale; none for a bucket that is complete, as its file says and as the profile would make it."""
+    has_other_settings: bool = False
+    """Whether its newest generation was made with other settings than today's: it can be followed, not continued."""
 
     @property
     def newest(self) -> UnitState | None:
@@ -51,10 +54,14 @@ class SliceState:
     reasons: tuple[str, ...]
 
 
-def bucket_states(store: Store, bank: ConceptBank) -> dict[str, BucketState]:
-    """Every bucket of the bank, by name."""
+def bucket_states(
+    store: Store, bank: ConceptBank, settings_of: Mapping[str, Settings] | None = None
+) -> dict[str, BucketState]:
+    """Every bucket of the bank, by name. `settings_of`: stage -> today's settings (profiles.stage_settings); left
+    out, buckets made with other settings are not looked for."""
     units = read_units(store.tables, bank.buckets)
-    return {name: _bucket_state(bank, name, units.get(name, [])) for name in bank.buckets}
+    today = TodaysSettings(store, settings_of or {})
+    return {name: _bucket_state(bank, name, units.get(name, []), today) for name in bank.buckets}
 
 
 def slice_states(
@@ -69,21 +76,26 @@ def slice_states(
     return {name: _slice_state(name, bank.slices[name], newest.get(name), buckets) for name in slices}
 
 
-def _bucket_state(bank: ConceptBank, name: str, generations: Sequence[UnitState]) -> BucketState:
-    reasons = []
+def _bucket_state(
+    bank: ConceptBank, name: str, generations: Sequence[UnitState], today: TodaysSettings
+) -> BucketState:
+    reasons: list[str] = []
+    objections: list[str] = []
     if not generations:
         reasons.append("never made")
     else:
         newest = generations[-1]
         if newest.file_fingerprint != bank.buckets[name].fingerprint:
             reasons.append(f"its file changed since generation {newest.unit.generation}")
+        objections = today.objections(newest.fingerprints)
+        reasons += objections
         unfinished = newest.first_unfinished
         if unfinished is not None:
             done, wanted = newest.done(unfinished), newest.wanted(unfinished)
             reasons.append(f"{unfinished} stand at {done} of {wanted}")
         if newest.num_quarantined > MAX_QUARANTINED_SHARE * newest.allocated:
             reasons.append(f"{newest.num_quarantined / newest.allocated:.0%} quarantined")
-    return BucketState(name, tuple(generations), tuple(reasons))
+    return BucketState(name, tuple(generations), tuple(reasons), bool(objections))
 
 
 def _slice_state(

@@ -12,14 +12,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow.compute as pc
+
 from synclr_assets.concept_bank.bucket import Bucket
-from synclr_assets.cost.summary import SUMS, Spent, spent_by
+from synclr_assets.cost.summary import Spent, spent_by
 from synclr_assets.stages.images import VIEWS_PER_CAPTION
-from synclr_assets.stages.progress import planned_captions, quarantined_by_reason
+from synclr_assets.stages.progress import quarantined_by_reason
+from synclr_assets.store.sums import sums_by
 from synclr_assets.store.tables import Tables
 from synclr_assets.store.transactions import Unit
 
 STAGES = ("concepts", "captions", "enriched_captions", "images", "shards")
+FINGERPRINT_COLUMN = {"captions": "fingerprint", "enriched_captions": "settings", "images": "fingerprint"}
+"""Stage -> column of its table that says which settings a row was made with; one value in a generation."""
 _LOSING_STAGES = ("captions", "enriched_captions", "images")
 STORED_TABLES = (
     *("concepts", "captions", "backgrounds", "plain_captions", "enriched_captions"),
@@ -28,13 +33,30 @@ STORED_TABLES = (
 """Tables that hold rows of bucket generations, ledger apart."""
 
 
+class Plans:
+    """Captions that generations were given, read from `concepts` when the first is asked for, all at once: a read
+    for each of thousands would open the table as often."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._captions: dict[Unit, int] | None = None
+
+    def of(self, unit: Unit) -> int:
+        if self._captions is None:
+            sums = sums_by(self._tables.snapshot("concepts"), ("bucket", "generation"), ("num_captions",))
+            self._captions = {Unit(*key): captions for key, (_, captions) in sums.items()}
+        return self._captions[unit]
+
+
 @dataclass
 class UnitState:
     """One generation of one bucket."""
 
     unit: Unit
-    allocated: int = 0
-    """Captions that the generation was given."""
+    plans: Plans
+    """What to ask where `budget` is None."""
+    budget: int | None = None
+    """Captions that the generation was given, where its file still is today's and says so."""
     file_fingerprint: str = ""
     """Meaning of the bucket file it was opened from."""
     rows: dict[str, int] = field(default_factory=lambda: defaultdict(int))
@@ -43,8 +65,15 @@ class UnitState:
     """Table -> bytes of its data files."""
     quarantined: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """Stage -> captions given up."""
+    fingerprints: dict[str, str] = field(default_factory=dict)
+    """Stage -> settings fingerprint of its rows, for stages that have rows."""
     written_at: dict[str, datetime] = field(default_factory=dict)
     """Table -> when its newest file was committed."""
+
+    @property
+    def allocated(self) -> int:
+        """Captions that the generation was given."""
+        return self.plans.of(self.unit) if self.budget is None else self.budget
 
     @property
     def num_quarantined(self) -> int:
@@ -85,23 +114,25 @@ class UnitState:
 def read_units(tables: Tables, buckets: Mapping[str, Bucket]) -> dict[str, list[UnitState]]:
     """Bucket -> its generations, oldest first. `buckets` are today's files, which spare reading what they say."""
     states: dict[Unit, UnitState] = {}
+    plans = Plans(tables)
     for row in _files(tables, "concepts"):
-        state = states.setdefault(_unit(row), UnitState(_unit(row)))
+        state = states.setdefault(_unit(row), UnitState(_unit(row), plans))
         state.file_fingerprint = row["min.bucket_fingerprint"] or ""
         _count(state, "concepts", row)
     for name in STORED_TABLES[1:]:
-        for row in _files(tables, name):
+        for row in _units_in(tables, name):
             unit = _unit(row)
             if unit in states:
                 _count(states[unit], name, row)
-                if name == "quarantine":
-                    _count_lost(tables, states[unit], row)
+                if row.get("fingerprint"):
+                    states[unit].fingerprints[name] = row["fingerprint"]
+    for row in _files(tables, "quarantine"):
+        if (unit := _unit(row)) in states:
+            _count_lost(tables, states[unit], row)
     for state in states.values():
         bucket = buckets.get(state.unit.bucket)
         if bucket is not None and bucket.fingerprint == state.file_fingerprint:
-            state.allocated = bucket.num_captions
-        else:
-            state.allocated = planned_captions(tables, state.unit)
+            state.budget = bucket.num_captions
     by_bucket: dict[str, list[UnitState]] = {}
     for unit in sorted(states, key=lambda one: (one.bucket, one.generation)):
         by_bucket.setdefault(unit.bucket, []).append(states[unit])
@@ -109,27 +140,35 @@ def read_units(tables: Tables, buckets: Mapping[str, Bucket]) -> dict[str, list[
 
 
 def spent_by_unit(tables: Tables) -> dict[Unit, Spent]:
-    """What every bucket generation has cost. A ledger file of one row is read from the log."""
-    spent: dict[Unit, Spent] = {}
-    mixed: set[Unit] = set()
-    for row in _files(tables, "ledger"):
-        if row["partition.bucket"] is None or not row["num_records"]:
-            continue
-        unit = _unit(row)
-        if row["num_records"] > 1:
-            mixed.add(unit)
-        else:
-            amounts = Spent(1, *(row[f"min.{name}"] or 0 for name in SUMS))
-            spent[unit] = spent.get(unit, Spent()) + amounts
-    for unit in mixed:
-        spent[unit] = sum(spent_by(tables, where=unit.where).values(), Spent())
-    return spent
+    """What every bucket generation has cost."""
+    totals = spent_by(tables, "bucket", "generation")
+    return {
+        Unit(bucket, int(generation)): spent
+        for (bucket, generation), spent in totals.items()
+        if isinstance(bucket, str) and generation is not None
+    }
 
 
 def _files(tables: Tables, name: str) -> Iterator[dict[str, Any]]:
     for row in tables.files(name).to_pylist():
         if row["num_records"]:
             yield row
+
+
+def _units_in(tables: Tables, name: str) -> list[dict[str, Any]]:
+    """The table's files, added up by unit: a bucket of thousands of captions has hundreds."""
+    files = tables.files(name)
+    if not files.num_rows:
+        return []
+    files = files.filter(pc.greater(files["num_records"], 0))
+    keys = ["partition.bucket", "partition.generation"]
+    summed = [("num_records", "sum"), ("size_bytes", "sum"), ("modification_time", "max")]
+    names = [column for column, _ in summed]
+    if name in FINGERPRINT_COLUMN:
+        summed.append((f"min.{FINGERPRINT_COLUMN[name]}", "max"))
+        names.append("fingerprint")
+    grouped = files.group_by(keys, use_threads=False).aggregate(summed)
+    return grouped.rename_columns([*keys, *names]).to_pylist()
 
 
 def _unit(row: Mapping[str, Any]) -> Unit:

@@ -19,7 +19,7 @@ TOKENS_PER_PRICE = 1e6
 class Prices(BaseModel):
     """What a generator charges; everything is free unless said otherwise."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     usd_per_million_prompt_tokens: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """US dollars for a million tokens read."""

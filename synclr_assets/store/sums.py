@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -31,15 +31,24 @@ def sums_by(
     totals: Sums = {}
     if dataset is None:
         return totals
-    wanted = [([], "count_all"), *((column, "sum") for column in sums)]
     for rows in _chunks(batches_of(dataset, [*by, *sums], where)):
-        grouped = rows.group_by(list(by), use_threads=False).aggregate(wanted)
-        for row in grouped.to_pylist():
-            key = tuple(row[column] for column in by)
-            added = (row["count_all"], *(row[f"{column}_sum"] or 0 for column in sums))
+        for key, added in sums_of(rows, by, sums).items():
             before = totals.get(key, (0,) * len(added))
             totals[key] = tuple(old + new for old, new in zip(before, added, strict=True))
     return totals
+
+
+def sums_of(rows: pa.Table, by: Sequence[str], sums: Sequence[str] = ()) -> Sums:
+    """The same of rows in memory."""
+    wanted = [([], "count_all"), *((column, "sum") for column in sums)]
+    grouped = rows.group_by(list(by), use_threads=False).aggregate(wanted)
+    return {
+        tuple(row[column] for column in by): (
+            row["count_all"],
+            *(row[f"{column}_sum"] or 0 for column in sums),
+        )
+        for row in grouped.to_pylist()
+    }
 
 
 def batches_of(
@@ -52,6 +61,13 @@ def batches_of(
         yield from part.scanner(
             columns=columns, filter=where, batch_size=ROWS_PER_SUM, batch_readahead=2, fragment_readahead=2
         ).to_reader()
+
+
+def only_files(dataset: ds.Dataset, paths: Collection[str]) -> ds.Dataset:
+    """The files of these paths, as the table's log names them."""
+    files = [fragment for fragment in dataset.get_fragments() if fragment.path in paths]
+    assert len(files) == len(paths), "every file of the log is in the dataset"
+    return ds.FileSystemDataset(files, dataset.schema, dataset.format, dataset.filesystem)
 
 
 def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -15,6 +15,7 @@ from deltalake.writer.properties import ColumnProperties
 
 from synclr_assets.store.errors import NewerSchemaError, OlderSchemaError
 from synclr_assets.store.location import Location
+from synclr_assets.store.scan_threads import settle_at_exit
 from synclr_assets.store.schemas import TABLES, TableSpec
 
 SCHEMA_VERSION_KEY = "synclr.schemaVersion"
@@ -95,6 +96,7 @@ class Tables:
         handle = self.open(name)
         if handle is None:
             return None
+        settle_at_exit()
         chosen = [(column, "=", str(value)) for column, value in (partitions or {}).items()]
         return handle.to_pyarrow_dataset(file_pruning_predicate=chosen or None, schema=self.spec(name).schema)
 

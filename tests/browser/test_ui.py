@@ -7,7 +7,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from synclr_assets.defs.jobs import DATASET_JOB
-from tests.browser.conftest import PATIENCE_S, Faults, RunningPlatform
+from tests.browser.conftest import Faults
+from tests.platform import PATIENCE_S, RunningPlatform
 
 GROUPS = {
     "corpus": ("concepts", "captions", "enriched_captions"),

@@ -64,6 +64,8 @@ def captions_asset(partitions: BankPartitions, placement: Placement) -> dg.Asset
     ) -> Iterator[Told]:
         opened = store.open()
         generator, prompt_set = captioner.make(), captioner.prompts()
+        settings = settings_of(generator, prompt_set, dataset.captions)
+        dataset.record_settings(opened, "captions", settings)
 
         def of_bucket(bucket: str) -> dg.MaterializeResult:
             unit = resolve_unit(opened.tables, bucket, config.chosen(context, opened, bucket))
@@ -91,7 +93,7 @@ def captions_asset(partitions: BankPartitions, placement: Placement) -> dg.Asset
                 data_version=data_version(
                     "captions",
                     unit,
-                    settings_of(generator, prompt_set, dataset.captions),
+                    settings,
                     counts.written,
                 ),
                 check_results=[

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from synclr_assets.concept_bank.bank import ConceptBank
 from synclr_assets.defs.buckets import ONE_BUCKET, Told, each_bucket
 from synclr_assets.defs.generations import GenerationConfig, data_version
 from synclr_assets.defs.openlineage import BUCKET_FILE
@@ -15,6 +16,7 @@ from synclr_assets.stages.concepts import write_concepts
 from synclr_assets.store.errors import StoreError
 
 SAMPLE_ROWS = 20
+BANK_CHECK = "every_bucket_file_is_usable"
 
 
 def concepts_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsDefinition:
@@ -35,7 +37,12 @@ def concepts_asset(partitions: BankPartitions, placement: Placement) -> dg.Asset
                 asset="concepts",
                 blocking=True,
                 description="The concepts' captions add up to the bucket's budget.",
-            )
+            ),
+            dg.AssetCheckSpec(
+                BANK_CHECK,
+                asset="concepts",
+                description="No file in the concept folder was refused; refused ones are listed with their mend.",
+            ),
         ],
         **placement.of("concepts"),
     )
@@ -87,36 +94,29 @@ def concepts_asset(partitions: BankPartitions, placement: Placement) -> dg.Asset
             )
 
         yield from each_bucket(context, opened, of_bucket)
+        yield bucket_files_verdict(bank)
 
     return concepts
 
 
-def bucket_files_check(placement: Placement) -> dg.AssetChecksDefinition:
-    """A check on `concepts` that fails while any file of the bank cannot be used."""
+def bucket_files_verdict(bank: ConceptBank) -> dg.AssetCheckResult:
+    """Fails while any file of the bank cannot be used. About the bank, so it names no bucket.
 
-    @dg.asset_check(
-        asset="concepts",
-        name="every_bucket_file_is_usable",
-        description="No file in the concept folder was refused; refused ones are listed with their mend.",
-        **placement.of("concepts"),
+    A part of the step, which has read the bank anyway: as a step of its own it would start a process, on a cluster
+    a container, in every bucket's run.
+    """
+    problems = [problem.sentence for problem in bank.problems]
+    return dg.AssetCheckResult(
+        check_name=BANK_CHECK,
+        passed=not problems,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=problems[0] if problems else f"{len(bank.buckets)} buckets are usable.",
+        metadata={
+            "buckets": len(bank.buckets),
+            "refused": len(problems),
+            "problems": dg.MarkdownMetadataValue("\n".join(f"- {problem}" for problem in problems) or "none"),
+        },
     )
-    def every_bucket_file_is_usable(concept_bank: ConceptBankResource) -> dg.AssetCheckResult:
-        bank = concept_bank.read()
-        problems = [problem.sentence for problem in bank.problems]
-        return dg.AssetCheckResult(
-            passed=not problems,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=problems[0] if problems else f"{len(bank.buckets)} buckets are usable.",
-            metadata={
-                "buckets": len(bank.buckets),
-                "refused": len(problems),
-                "problems": dg.MarkdownMetadataValue(
-                    "\n".join(f"- {problem}" for problem in problems) or "none"
-                ),
-            },
-        )
-
-    return every_bucket_file_is_usable
 
 
 def _description(partitions: BankPartitions) -> str:

@@ -80,6 +80,8 @@ def enriched_captions_asset(partitions: BankPartitions, placement: Placement) ->
     ) -> Iterator[Told]:
         opened = store.open()
         generator, writer, prompt_set = captioner.make(), background_writer.make(), captioner.prompts()
+        settings = settings_of(generator, writer, prompt_set, dataset.enrichment)
+        dataset.record_settings(opened, "enriched_captions", settings)
 
         def of_bucket(bucket: str) -> dg.MaterializeResult:
             unit = resolve_unit(opened.tables, bucket, config.chosen(context, opened, bucket))
@@ -130,7 +132,7 @@ def enriched_captions_asset(partitions: BankPartitions, placement: Placement) ->
                 data_version=data_version(
                     "enriched_captions",
                     unit,
-                    settings_of(generator, writer, prompt_set, dataset.enrichment),
+                    settings,
                     counts.written,
                 ),
                 check_results=[

@@ -67,6 +67,8 @@ def images_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsD
     ) -> Iterator[Told]:
         opened = store.open()
         sampler, agreement = image_sampler.make(), image_sampler.agreement()
+        settings = settings_of(sampler, dataset.images, agreement)
+        dataset.record_settings(opened, "images", settings)
 
         def of_bucket(bucket: str) -> dg.MaterializeResult:
             unit = resolve_unit(opened.tables, bucket, config.chosen(context, opened, bucket))
@@ -95,6 +97,7 @@ def images_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsD
             seconds = pc.sum(spent["wall_seconds"]).as_py() or 0.0
             return dg.MaterializeResult(
                 metadata={
+                    "contact sheet": image_sheet(opened, unit),
                     "generation": unit.generation,
                     "captions": counts.written,
                     "images": facts.num_rows,
@@ -108,18 +111,16 @@ def images_asset(partitions: BankPartitions, placement: Placement) -> dg.AssetsD
                     else 0.0,
                     "generator": provenance_text(sampler.provenance),
                     **ledger_metadata(opened, unit, "images"),
-                    "contact sheet": image_sheet(opened, unit),
                     "dagster/row_count": facts.num_rows,
                 },
-                data_version=data_version(
-                    "images", unit, settings_of(sampler, dataset.images, agreement), facts.num_rows
-                ),
+                data_version=data_version("images", unit, settings, facts.num_rows),
                 check_results=[
                     accounted("images_account_for_captions", counts),
                     *stored_groups(
                         ("image_bytes_match_their_facts", "positive_groups_are_sound"),
                         opened,
                         unit,
+                        counts,
                         sampler.size_px,
                     ),
                 ],

@@ -1,7 +1,13 @@
 """Sums over the ledger: right by any key, streamed, as numbers for a UI."""
 
+import tempfile
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from synclr_assets.cost.summary import Spent, captions_of, ledger_metadata, spent_by
 from synclr_assets.stages.ledger import Prices, ledger_row
@@ -35,6 +41,56 @@ def test_a_second_run_spends_nothing(stages: Stages) -> None:
     before = spent_by(stages.store.tables, "asset")
     stages.run_all(FRUIT)
     assert spent_by(stages.store.tables, "asset") == before
+
+
+LONG = "a-generator-whose-name-is-longer-than-what-a-log-keeps-of-a-word-" * 3
+
+
+@given(
+    files=st.lists(
+        st.lists(st.tuples(st.sampled_from(["one", LONG + "a", LONG + "b"]), st.integers(0, 9)), min_size=1),
+        min_size=1,
+        max_size=6,
+    )
+)
+@settings(max_examples=25, deadline=None)
+def test_sums_from_the_log_are_those_of_the_rows(files: list[list[tuple[str, int]]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        tables = Store(folder).tables
+        expected: dict[tuple[str | None], int] = {}
+        for rows in files:
+            parts = []
+            for generator, usd in rows:
+                expected[(generator,)] = expected.get((generator,), 0) + usd
+                parts.append(
+                    ledger_row(
+                        "images",
+                        FRUIT,
+                        0,
+                        units=1,
+                        generator=generator,
+                        wall_seconds=1.0,
+                        usd=usd,
+                        run_id="r",
+                    )
+                )
+            tables.append(tables.open_or_create("ledger"), "ledger", pa.concat_tables(parts))
+        found = spent_by(tables, "generator")
+        assert {key: spent.usd for key, spent in found.items()} == expected
+        assert sum(spent.batches for spent in found.values()) == sum(len(rows) for rows in files)
+        of_unit = spent_by(tables, "generator", unit=FRUIT)
+        assert {key: spent.usd for key, spent in of_unit.items()} == expected
+
+
+def test_files_of_one_row_are_not_opened(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages.run_all(FRUIT)
+    tables = stages.store.tables
+    read = spent_by(tables, "asset", where=FRUIT.where)
+    long_ago, soon = datetime(2020, 1, 1, tzinfo=UTC), datetime.now(UTC) + timedelta(hours=1)
+    monkeypatch.setattr(type(tables), "snapshot", lambda *arguments: pytest.fail("a table was opened"))
+    assert spent_by(tables, "asset") == read
+    assert spent_by(tables, "asset", since=long_ago) == read
+    assert spent_by(tables, "asset", since=soon) == {}
 
 
 def test_an_empty_store_has_spent_nothing(store: Store) -> None:

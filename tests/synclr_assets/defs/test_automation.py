@@ -9,6 +9,11 @@ from typing import ClassVar
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 
 from synclr_assets.concept_bank.bank import read_bank
 from synclr_assets.definitions import build_definitions
@@ -82,6 +87,26 @@ def test_a_dropped_file_reloads_the_location_and_only_its_bucket_is_made(
     assert tick(tmp_path, "concept_files", build_definitions(environment)) == ["fruit"]
 
 
+def test_the_folder_signature_sees_what_comes_goes_and_is_written(tmp_path: Path) -> None:
+    folder = tmp_path / "concepts"
+    seen = [automation.folder_signature(folder)]
+    folder.mkdir()
+
+    def look() -> None:
+        seen.append(automation.folder_signature(folder))
+
+    look()
+    (folder / "birds.YAML").write_text("captions: 5\n")
+    look()
+    (folder / "birds.YAML").write_text("captions: 55\n")
+    look()
+    (folder / "lost.yaml").symlink_to(tmp_path / "nowhere")
+    look()
+    (folder / "notes.txt").write_text("not a bucket")
+    assert automation.folder_signature(folder) == seen[-1]
+    assert len(set(seen)) == len(seen)
+
+
 def test_an_alert_reaches_the_webhook_and_a_refusal_does_not_name_it(hook: str) -> None:
     send_alert(hook, "run failed")
     assert _Hook.bodies == [{"text": "run failed"}]
@@ -121,6 +146,67 @@ def test_a_failed_check_is_alerted_once(tmp_path: Path, hook: str, monkeypatch: 
     assert _Hook.bodies == [
         {"text": "synclr: checks failed\ncaptions / captions_are_unique: fruit generation 2"}
     ]
+
+
+def test_a_failed_run_is_alerted_once_whoever_started_it(
+    tmp_path: Path, hook: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bank(tmp_path, TINY_BANK)
+    loaded = build_definitions({"SYNCLR_CONCEPTS": str(tmp_path), "SYNCLR_STORE": str(tmp_path / "store")})
+    sensor = loaded.get_sensor_def("alert_on_failed_run")
+    monkeypatch.setenv("SYNCLR_ALERT_WEBHOOK", hook)
+
+    def origin_of(location: str) -> RemoteJobOrigin:
+        code = RegisteredCodeLocationOrigin(location)
+        return RemoteJobOrigin(RemoteRepositoryOrigin(code, "__repository__"), "dataset_of_bucket")
+
+    with dg.instance_for_test() as instance:
+
+        def look(cursor: str | None) -> str:
+            context = dg.SensorEvaluationContext(
+                instance_ref=instance.get_ref(),
+                last_tick_completion_time=None,
+                last_run_key=None,
+                cursor=cursor,
+                repository_name="__repository__",
+                repository_def=loaded.get_repository_def(),
+                instance=instance,
+                code_location_origin=RegisteredCodeLocationOrigin("synclr"),
+            )
+            with context:
+                data = sensor.evaluate_tick(context)
+            assert data.cursor is not None
+            return data.cursor
+
+        def fail(run: dg.DagsterRun) -> None:
+            instance.add_run(run)
+            instance.report_run_failed(run, "out of memory")
+
+        cursor = look(None)
+        job = loaded.resolve_job_def("dataset_of_bucket")
+        wrong = {"ops": {"concepts": {"config": {"generation": 7}}}}
+        started_here = job.execute_in_process(
+            instance=instance, partition_key="fruit", run_config=wrong, raise_on_error=False
+        )
+        assert not started_here.success
+        cursor = look(cursor)
+        (told,) = _Hook.bodies
+        about = f"synclr: run {started_here.run_id[:8]} of dataset_of_bucket (fruit) failed: "
+        assert told["text"].startswith(about)
+        assert "Steps failed: ['concepts']" in told["text"]
+
+        of_ui = dg.DagsterRun(
+            job_name="dataset_of_bucket",
+            tags={"dagster/partition": "patterns"},
+            remote_job_origin=origin_of("synclr"),
+        )
+        fail(of_ui)
+        fail(dg.DagsterRun(job_name="dataset_of_bucket", remote_job_origin=origin_of("others")))
+        for _ in range(4):  # a tick takes one run
+            cursor = look(cursor)
+        assert [body["text"] for body in _Hook.bodies[1:]] == [
+            f"synclr: run {of_ui.run_id[:8]} of dataset_of_bucket (patterns) failed: out of memory"
+        ]
 
 
 def test_each_slice_of_the_schedules_file_has_its_cron(tmp_path: Path) -> None:

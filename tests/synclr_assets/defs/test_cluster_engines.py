@@ -27,7 +27,6 @@ compute:
     enriched_captions: {memory_gib: 3}
   volumes: [{name: weights, claim: weights-cache, mount_path: /weights}]
 """
-CHECK = "concepts_every_bucket_file_is_usable"
 IMAGE = "registry.example.com/synclr:0.1.0"
 
 
@@ -142,7 +141,7 @@ def test_on_kubernetes_every_step_is_a_job_of_its_own_with_what_it_asked_for(
         },
     }
     with run_job("k8s", launcher, ["concepts", "captions"]):
-        assert set(jobs) == {"concepts", "captions", CHECK}
+        assert set(jobs) == {"concepts", "captions"}
     job, container, namespace = jobs["captions"]
     pod = job.spec.template.spec
     assert namespace == "team"
@@ -159,9 +158,8 @@ def test_on_kubernetes_every_step_is_a_job_of_its_own_with_what_it_asked_for(
     assert pod.service_account_name == "dagster"
     assert job.spec.backoff_limit == 0
     assert [owner.uid for owner in job.metadata.owner_references] == ["run-pod"]
-    for step in ("concepts", CHECK):
-        limits = jobs[step][1].resources.limits
-        assert limits == {"memory": "2Gi"}, "a CPU step asks for no GPU"
+    limits = jobs["concepts"][1].resources.limits
+    assert limits == {"memory": "2Gi"}, "a CPU step asks for no GPU"
 
 
 def test_on_ecs_every_step_is_a_task_and_none_inherits_from_the_step_before(
@@ -207,20 +205,18 @@ def test_on_ecs_every_step_is_a_task_and_none_inherits_from_the_step_before(
 
         monkeypatch.setattr(executor, "run_ecs_task", run_and_start)
         with run_job("ecs", launcher, ["concepts", "captions", "enriched_captions"]):
-            assert set(asked) == {"concepts", "captions", "enriched_captions", CHECK}
+            assert set(asked) == {"concepts", "captions", "enriched_captions"}
         running = ecs.describe_tasks(cluster="synclr", tasks=ecs.list_tasks(cluster="synclr")["taskArns"])
-        assert len(running["tasks"]) == 5, "the run's own task and one for each step"
+        assert len(running["tasks"]) == 4, "the run's own task and one for each step"
     overrides = {step: arguments["overrides"] for step, arguments in asked.items()}
     assert {step: (o["cpu"], o["memory"]) for step, o in overrides.items()} == {
         "concepts": ("512", "2048"),
-        CHECK: ("512", "2048"),
         "captions": ("4096", "16384"),
         "enriched_captions": ("1024", "3072"),
     }
     gpus = {step: o["containerOverrides"][0]["resourceRequirements"] for step, o in overrides.items()}
     assert gpus == {
         "concepts": [],
-        CHECK: [],
         "captions": [{"type": "GPU", "value": "1"}],
         "enriched_captions": [],
     }

@@ -71,6 +71,35 @@ def test_every_stage_has_checks_and_those_before_another_stage_block(definitions
     assert {key.asset_key.to_user_string() for key in graph.asset_check_keys} == set(GRAPH)
 
 
+def test_no_run_of_buckets_reads_the_whole_store(definitions: dg.Definitions) -> None:
+    whole_store = {"buckets_are_up_to_date", "models_are_up_to_date"}
+
+    def checks_of(job: dg.JobDefinition) -> set[str]:
+        return {key.name for key in job.asset_layer.asset_graph.asset_check_keys}
+
+    def everything() -> dg.JobDefinition:
+        return definitions.resolve_implicit_global_asset_job_def()
+
+    for assets in ({"syncaps_shards"}, {"images", "syncaps_shards"}, BY_BUCKET):
+        chosen = {dg.AssetKey(name) for name in assets}
+        assert not checks_of(everything().get_subset(asset_selection=chosen)) & whole_store
+    for name in ("dataset_of_bucket", "model_of_slice"):
+        checks = checks_of(definitions.resolve_job_def(name))
+        assert checks
+        assert not checks & whole_store
+    assert checks_of(definitions.resolve_job_def("look_at_freshness")) == whole_store
+
+
+def test_loading_warns_of_nothing(tmp_path: Path) -> None:
+    write_bank(tmp_path, TINY_BANK)
+    program = (
+        "import synclr_assets.definitions as d;"
+        f"d.build_definitions({{'SYNCLR_CONCEPTS': {str(tmp_path)!r}}}).get_repository_def().get_all_jobs()"
+    )
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert answer.stderr == ""
+
+
 def test_a_bad_file_leaves_the_good_buckets_and_is_itself_visible(tmp_path: Path) -> None:
     write_bank(tmp_path, TINY_BANK | {"birds.yaml": "captions: heavy\nconcepts: [owl]\n"})
     definitions = definitions_of(tmp_path)

@@ -28,9 +28,9 @@ from synclr_assets.report.previews import (
 from tests.synclr_assets.report.trained_store import jpeg, score, scores
 
 
-def opened(png: bytes) -> Image.Image:
-    image = Image.open(io.BytesIO(png))
-    assert image.format == "PNG"
+def opened(encoded: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(encoded))
+    assert image.format == "WEBP"
     return image.convert("RGB")
 
 
@@ -84,6 +84,7 @@ def test_markdown_image_carries_its_bytes_and_a_harmless_text() -> None:
     text = markdown_image(b"\x89PNG", "a ] b <i>")
     encoded = base64.b64encode(b"\x89PNG").decode()
     assert text == f"![a \\] b &lt;i&gt;](data:image/png;base64,{encoded})"
+    assert markdown_image(contact_sheet([]), "sheet").startswith("![sheet](data:image/webp;base64,")
 
 
 def test_caption_table_escapes_what_would_break_out_of_a_cell() -> None:

@@ -1,0 +1,128 @@
+"""`python -m tests.long.ray_namespaces`: as ray_node_loss, with every node in a network namespace of its own.
+
+Nodes reach each other over a bridge only, as machines do; needs root and `ip`. The node that draws is not killed: its
+cable is pulled. Its step goes on drawing into the shared store while the retry runs elsewhere, so this also shows that
+the fence of decision 2 holds: every table and shard equals those of an undisturbed run.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.long.ray_node_loss import DASHBOARD_PORT, STORE_BYTES, compare
+
+NETWORK = "10.77.0"
+BRIDGE = "synclrbr"
+HEAD = f"{NETWORK}.1"
+GCS_PORT = 26379
+NAMES = ("synclra", "synclrb")
+START_SECONDS = 90
+
+
+class NamespacedNodes:
+    """A head without cores beside the bridge, and two workers, each behind a cable of its own."""
+
+    def __init__(self) -> None:
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._names: dict[str, str] = {}
+        try:
+            self._build()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _build(self) -> None:
+        ip("link", "add", BRIDGE, "type", "bridge")
+        ip("addr", "add", f"{HEAD}/24", "dev", BRIDGE)
+        ip("link", "set", BRIDGE, "up")
+        for number, name in enumerate(NAMES, 2):
+            ip("netns", "add", name)
+            ip("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", name)
+            ip("link", "set", name, "master", BRIDGE, "up")
+            ip("-n", name, "addr", "add", f"{NETWORK}.{number}/24", "dev", "eth0")
+            ip("-n", name, "link", "set", "eth0", "up")
+            ip("-n", name, "link", "set", "lo", "up")
+        self._start("--head", f"--port={GCS_PORT}", f"--node-ip-address={HEAD}", "--num-cpus=0", *dashboard())
+        wait_for(GCS_PORT)
+        wait_for(DASHBOARD_PORT)
+        for number, name in enumerate(NAMES, 2):
+            joined = (f"--address={HEAD}:{GCS_PORT}", f"--node-ip-address={NETWORK}.{number}")
+            self._start(*joined, "--num-cpus=2", "--num-gpus=1", f"--memory={4 * 2**30}", namespace=name)
+        self._await_workers()
+
+    def lose(self, node_id: str) -> None:
+        """Pull the node's cable; its processes live on."""
+        ip("link", "set", self._names[node_id], "down")
+
+    def stop(self) -> None:
+        """End all nodes, and take the network down."""
+        for name in NAMES:
+            for process_id in processes_of(name):
+                os.kill(process_id, signal.SIGKILL)
+        for process in self._processes:
+            process.terminate()
+            process.wait()
+        for name in NAMES:
+            subprocess.run(["ip", "netns", "del", name], check=False)
+        subprocess.run(["ip", "link", "del", BRIDGE], check=False)
+
+    def _start(self, *arguments: str, namespace: str | None = None) -> None:
+        program = Path(sys.executable).parent / "ray"
+        inside = () if namespace is None else ("ip", "netns", "exec", namespace)
+        store = f"--object-store-memory={STORE_BYTES}"
+        command = [*inside, str(program), "start", "--block", store, *arguments]
+        self._processes.append(
+            subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        )
+
+    def _await_workers(self) -> None:
+        """Wait for both, and learn which id is behind which cable."""
+        from ray.util.state import list_nodes
+
+        address = f"http://{HEAD}:{DASHBOARD_PORT}"
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            nodes = [node for node in list_nodes(address) if not node.is_head_node]
+            if len(nodes) == len(NAMES):
+                self._names = {
+                    node.node_id: NAMES[int(node.node_ip.rpartition(".")[2]) - 2] for node in nodes
+                }
+                return
+            time.sleep(1)
+        raise AssertionError("the workers did not join the head")
+
+
+def dashboard() -> tuple[str, ...]:
+    """The dashboard takes jobs, and listens on the bridge."""
+    return ("--include-dashboard=true", f"--dashboard-host={HEAD}", f"--dashboard-port={DASHBOARD_PORT}")
+
+
+def processes_of(namespace: str) -> list[int]:
+    """Ids of its processes; none where there is no such namespace."""
+    found = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
+def wait_for(port: int) -> None:
+    """Until something listens there on the head. Raises AssertionError."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((HEAD, port), timeout=1).close()
+            return
+        except OSError:
+            time.sleep(0.5)
+    raise AssertionError(f"nothing listens on {HEAD}:{port}")
+
+
+def ip(*arguments: str) -> None:
+    """One `ip` command. Raises CalledProcessError."""
+    subprocess.run(["ip", *arguments], check=True)
+
+
+if __name__ == "__main__":
+    compare(f"http://{HEAD}:{DASHBOARD_PORT}", NamespacedNodes)
