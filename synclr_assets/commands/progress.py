@@ -16,6 +16,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from synclr_assets.provenance.scores import HEADLINE_METRICS
+
 _DONE_OF_TOTAL = re.compile(r"\b(\d+) of (\d+)\b(.*)")
 _SHOWN_FACTS = (
     "generation",
@@ -27,8 +29,7 @@ _SHOWN_FACTS = (
     "steps",
     "final loss",
     "effective rank",
-    "linear_probe_accuracy",
-    "mean_iou",
+    *HEADLINE_METRICS,
 )
 
 

@@ -13,7 +13,17 @@ import pyarrow.compute as pc
 from synclr_assets.store.store import Store
 from synclr_assets.store.tables import rows_of, sql_literal
 
-HEADLINE_METRICS = ("linear_probe_accuracy", "mean_iou")
+HEADLINE_METRICS = (
+    "linear_probe_accuracy",
+    "linear_probe_mean_per_class",
+    "linear_probe_map_11_point",
+    "sgd_linear_probe_accuracy",
+    "sgd_linear_probe_mean_per_class",
+    "finetune_accuracy",
+    "finetune_mean_per_class",
+    "mean_iou",
+)
+"""What is told of a model first, the foremost first."""
 
 
 def record_scores(store: Store, model_id: str, asset: str, scores: Iterable[Mapping[str, Any]]) -> int:

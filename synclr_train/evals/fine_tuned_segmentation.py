@@ -16,12 +16,20 @@ from PIL import Image
 from torch import nn
 
 from synclr_train.backbone import Encoder, load_encoder, random_encoder_like
+from synclr_train.evals.outcomes import write_outcomes
 from synclr_train.evals.protocol import Protocol, Split
 from synclr_train.evals.scores import EvaluationError, Score, write_arrays, write_scores
 from synclr_train.evals.segmentation_datasets import Example, SegmentationSet, load_segmentation_set
 from synclr_train.evals.segmentation_recipes import SegmentationRecipe
 from synclr_train.evals.segmentation_sheet import NUM_SCENES, Scene, write_overlay_sheet
-from synclr_train.evals.segmentation_tally import HITS, PREDICTED, TRUE, Tally, scores_of_tally
+from synclr_train.evals.segmentation_tally import (
+    HITS,
+    PREDICTED,
+    TRUE,
+    Tally,
+    outcomes_of_images,
+    scores_of_tally,
+)
 from synclr_train.evals.segmentation_training import (
     CHECKPOINT_EVERY_STEPS,
     Fitting,
@@ -69,8 +77,8 @@ def run_fine_tuned_segmentation(
     """Trains the recipe's head on the encoder exported in `encoder_dir`, and scores it on `dataset`.
 
     `baselines` may name `random_weights`: the same training from a random encoder. Writes `scores.json`,
-    `counts.npz` (pixels of every image), `segmentation.png` and, under `training/`, resume points and losses; a
-    killed run continues there. Raises ValueError for a user's mistake before it writes anything.
+    `counts.npz` (pixels of every image), the model's outcomes, `segmentation.png` and, under `training/`, resume
+    points and losses; a killed run continues there. Raises ValueError for a user's mistake before it writes anything.
     """
     if unknown := [name for name in baselines if name != RANDOM_WEIGHTS]:
         raise EvaluationError(
@@ -106,6 +114,7 @@ def run_fine_tuned_segmentation(
     out_dir.mkdir(parents=True, exist_ok=True)
     write_overlay_sheet(out_dir / "segmentation.png", shown, data.class_names)
     write_arrays(out_dir / "counts.npz", counts)
+    write_outcomes(out_dir, protocol.fingerprint, outcomes_of_images(counts[MODEL]))
     write_scores(
         out_dir, scores, protocol=protocol.model_dump(mode="json"), classes=data.class_names, **details
     )

@@ -33,6 +33,7 @@ from synclr_train.evals.datasets import load_dataset
 from synclr_train.evals.finetune_recipes import FinetuneProtocol, FinetuneRecipe
 from synclr_train.evals.labelled_images import LabelledImages, centre_square
 from synclr_train.evals.measures import bootstrap, score_of
+from synclr_train.evals.outcomes import outcomes_of, write_outcomes
 from synclr_train.evals.protocol import Split
 from synclr_train.evals.scores import EvaluationError, Score, write_scores
 from synclr_train.evals.subjects import MODEL, OnEvent
@@ -56,8 +57,8 @@ def run_finetune(
 ) -> list[Score]:
     """Fine-tunes the encoder in `encoder_dir` on `dataset`; returns the scores of the weights and their average.
 
-    Writes `scores.json` and `finetuned.safetensors` (the last weights) into `out_dir`, and after every epoch a
-    resume point. Raises ValueError for a user's mistake, or where `out_dir` holds another run.
+    Writes `scores.json`, the outcomes and `finetuned.safetensors` (the last weights) into `out_dir`, and after
+    every epoch a resume point. Raises ValueError for a user's mistake, or where `out_dir` holds another run.
     """
     images = load_dataset(dataset)
     if images.is_multi_label:
@@ -90,14 +91,18 @@ def run_finetune(
         if on_event is not None:
             on_event({"event": "epoch", "epoch": epoch + 1, "lowest_loss": loss})
     labels = images.labels[roles.score]
-    scores = []
+    scores, outcomes = [], {}
     last = {name: value.detach().clone() for name, value in model.state_dict().items()}
     for metric, weights in (("finetune", last), ("finetune_average", average)):
         model.load_state_dict(weights)
         predictions = predict(model, images, roles.score, encoder.image_size, recipe.crop_share, norm)
         scores.append(_score(f"{metric}_{images.measure}", predictions, labels, images, protocol))
+        outcomes[scores[-1].metric] = outcomes_of(
+            images.measure, predictions[None], labels, len(images.class_names)
+        )
     content = save({name: value.cpu().contiguous() for name, value in last.items()})
     write_atomically(out_dir / FINETUNED_FILE, content)
+    write_outcomes(out_dir, protocol.fingerprint, outcomes)
     write_scores(out_dir, scores, protocol=protocol.model_dump(mode="json"), classes=images.class_names)
     return scores
 

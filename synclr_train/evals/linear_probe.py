@@ -19,7 +19,7 @@ from synclr_train.evals.feature_cache import cached_features
 from synclr_train.evals.features import RoleFeatures, raw_pixels, represent, represent_batches
 from synclr_train.evals.labelled_images import LabelledImages
 from synclr_train.evals.measures import average_precisions_11, bootstrap, mean_average_precision_11, score_of
-from synclr_train.evals.outcomes import Outcomes, correctness, image_recalls, write_outcomes
+from synclr_train.evals.outcomes import Outcomes, Rankings, outcomes_of, write_outcomes
 from synclr_train.evals.probes import KNN, LINEAR, Measured, few_shot_probe, probe_rows
 from synclr_train.evals.protocol import ProbeProtocol, Split
 from synclr_train.evals.scores import (
@@ -72,8 +72,7 @@ def run_linear_probe(
     for number, (images, (scores, details, arrays)) in enumerate(zip(found, measured, strict=True)):
         suffix = "_" + re.sub(r"[^a-z0-9]+", "_", images.name.lower()).strip("_") if number else ""
         write_arrays(out_dir / f"predictions{suffix}.npz", arrays)
-        if counts := model_outcomes(images, arrays):
-            write_outcomes(out_dir, scores[0].protocol_fingerprint, counts)
+        write_outcomes(out_dir, scores[0].protocol_fingerprint, model_outcomes(images, arrays))
         if number:
             write_scores(out_dir, scores, file_name=f"details{suffix}.json", **details)
     write_scores(out_dir, every_score, datasets=names, **measured[0][1])
@@ -122,7 +121,7 @@ def probe_dataset(
         for probe, result in measured.items():
             score = score_answers(subject.name, probe, result.answers, labels, images, protocol)
             scores.append(score)
-            kind = np.float32 if images.is_multi_label else np.int32
+            kind = np.float64 if images.is_multi_label else np.int32
             arrays[f"{subject.name}.{score.metric}"] = result.answers.astype(kind)
             if on_event is not None:
                 on_event(
@@ -138,16 +137,18 @@ def probe_dataset(
     return scores, details, arrays
 
 
-def model_outcomes(images: LabelledImages, arrays: Mapping[str, np.ndarray]) -> dict[str, Outcomes]:
-    """The model's counts by metric; none of a mean average precision, which is no ratio of sums."""
-    if images.is_multi_label:
-        return {}
-    labels, num_classes = arrays["labels"], len(images.class_names)
+def model_outcomes(
+    images: LabelledImages, arrays: Mapping[str, np.ndarray]
+) -> dict[str, Outcomes | Rankings]:
+    """What stands behind each of the model's metrics."""
     return {
-        name.partition(".")[2]: correctness(predictions, labels)
-        if images.measure == "accuracy"
-        else image_recalls(predictions.astype(np.int64), labels, num_classes)
-        for name, predictions in arrays.items()
+        name.partition(".")[2]: outcomes_of(
+            images.measure,
+            answers if images.is_multi_label else answers.astype(np.int64),
+            arrays["labels"],
+            len(images.class_names),
+        )
+        for name, answers in arrays.items()
         if name.startswith(f"{MODEL}.")
     }
 

@@ -10,8 +10,7 @@ from jaxtyping import Float, Int
 
 from synclr_train.evals.labelled_images import PRESENT, UNDECIDED, Measure
 from synclr_train.evals.scores import BOOTSTRAP_RESAMPLES, interval_around
-
-RECALL_LEVELS = np.linspace(0, 1, 11)
+from synclr_train.ranking import average_precisions_of_resamples
 
 
 def score_of(
@@ -42,17 +41,10 @@ def average_precision_11(
     """VOC2007's average precision: the mean, over recalls 0, 0.1, ... 1, of the best precision at that recall
     or beyond. Undecided ("difficult") images are left out, as in the devkit; NaN without a present one."""
     weights = np.ones(len(labels)) if image_weights is None else image_weights
-    kept = labels != UNDECIDED
-    order = np.flatnonzero(kept)[np.argsort(-decisions[kept], kind="stable")]
-    present = (labels[order] == PRESENT) * weights[order]
-    hits, seen = np.cumsum(present), np.cumsum(weights[order])
-    if len(hits) == 0 or hits[-1] == 0:
-        return float("nan")
-    last = np.append(np.diff(decisions[order]) != 0, True) & (seen > 0)
-    recall, precision = hits[last] / hits[-1], hits[last] / seen[last]
-    best_from_here = np.maximum.accumulate(precision[::-1])[::-1]
-    places = np.searchsorted(recall, RECALL_LEVELS - 1e-12)
-    return float(np.mean(best_from_here[places]))
+    found = average_precisions_of_resamples(
+        decisions, labels == PRESENT, labels != UNDECIDED, weights[np.newaxis]
+    )
+    return float(found[0])
 
 
 def mean_average_precision_11(

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int, Num
 
 from synclr_train.evals.confusion import by_name, confusion_matrix
+from synclr_train.evals.outcomes import Outcomes
 from synclr_train.evals.protocol import Protocol
 from synclr_train.evals.scores import BOOTSTRAP_RESAMPLES, Score, interval_around
 from synclr_train.evals.segmentation_datasets import IGNORED
@@ -70,6 +71,16 @@ METRICS = {
     "mean_class_accuracy": (mean_class_accuracy, class_recalls),
 }
 """By name: the measure and its values per class."""
+
+
+def outcomes_of_images(images: Int[np.ndarray, "n 3 k"]) -> dict[str, Outcomes]:
+    """The counts behind each metric, image by image."""
+    hits, true, predicted = (images[None, :, row] for row in (HITS, TRUE, PREDICTED))
+    return {
+        "mean_iou": Outcomes(hits, true + predicted - hits),
+        "pixel_accuracy": Outcomes(hits.sum(-1, keepdims=True), true.sum(-1, keepdims=True)),
+        "mean_class_accuracy": Outcomes(hits, true),
+    }
 
 
 def scores_of_tally(

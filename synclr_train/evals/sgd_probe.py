@@ -20,10 +20,11 @@ from synclr_train.evals.feature_cache import cached_features
 from synclr_train.evals.features import normalise, represent_batches
 from synclr_train.evals.labelled_images import LabelledImages, centre_square
 from synclr_train.evals.measures import bootstrap, score_of
+from synclr_train.evals.outcomes import outcomes_of, write_outcomes
 from synclr_train.evals.protocol import SgdProtocol, Split
 from synclr_train.evals.scores import EvaluationError, Score, write_arrays, write_scores
 from synclr_train.evals.sgd_classifiers import SgdClassifiers
-from synclr_train.evals.subjects import OnEvent, Subject, load_subjects
+from synclr_train.evals.subjects import MODEL, OnEvent, Subject, load_subjects
 
 PREDICTION_ROWS = 128
 
@@ -51,8 +52,9 @@ def run_sgd_probe(
 ) -> list[Score]:
     """Probes the encoder in `encoder_dir`, and baselines if asked, on `dataset`; returns every score.
 
-    `settings` replaces the paper's numbers (its data set fields are filled in here). Writes `scores.json` and
-    `predictions.npz` into `out_dir`. Raises ValueError for a user's mistake, before it writes anything.
+    `settings` replaces the paper's numbers (its data set fields are filled in here). Writes `scores.json`,
+    `predictions.npz` and the model's outcomes into `out_dir`. Raises ValueError for a user's mistake, before it
+    writes anything.
     """
     images = load_dataset(dataset)
     if images.is_multi_label:
@@ -92,6 +94,10 @@ def run_sgd_probe(
             )
     out_dir.mkdir(parents=True, exist_ok=True)
     write_arrays(out_dir / "predictions.npz", arrays)
+    metric = scores[0].metric
+    answers = arrays[f"{MODEL}.{metric}"].astype(np.int64)
+    outcomes = outcomes_of(images.measure, answers, labels, len(images.class_names))
+    write_outcomes(out_dir, protocol.fingerprint, {metric: outcomes})
     write_scores(
         out_dir,
         scores,

@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 
 from synclr_assets.cli import cli
 from synclr_assets.provenance.comparison import ComparisonError, compare_models
-from synclr_assets.provenance.outcomes import Outcomes, paired_differences
+from synclr_assets.provenance.outcomes import Outcomes, Rankings, outcomes_of, paired_differences
+from synclr_assets.provenance.scores import record_scores, scores_of
 from synclr_assets.store.errors import StoreError
 from synclr_assets.store.store import Store
-from tests.synclr_assets.provenance.scored_models import METRIC, add_model, add_scores
+from synclr_train.evals.measures import mean_average_precision_11
+from synclr_train.evals.outcomes import rankings, write_outcomes
+from tests.synclr_assets.provenance.scored_models import FINGERPRINT, METRIC, add_model, add_scores
 
 FIRST, SECOND, THIRD = "a" * 32, "b" * 32, "c" * 32
 
@@ -72,6 +75,65 @@ def test_a_score_of_several_classes_is_the_mean_of_their_ratios() -> None:
     hits = np.array([[[4.0, 0.0], [0.0, 1.0]]])
     totals = np.array([[[4.0, 0.0], [4.0, 1.0]]])
     assert Outcomes(hits, totals).value == pytest.approx((0.5 + 1.0) / 2)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 2), st.integers(1, 4))
+def test_resampled_average_precisions_are_those_of_the_drawn_images(
+    seed: int, num_repeats: int, num_classes: int
+) -> None:
+    draws = np.random.default_rng(seed)
+    decisions = draws.integers(0, 9, (num_repeats, 20, num_classes)).astype(float)
+    labels = draws.choice([1, 0, -1], (20, num_classes))
+    labels[0], labels[1] = 1, 0
+    found = rankings(decisions, labels)
+    counts = draws.integers(0, 3, (6, 20))
+    counts[:, 0] += 1
+    values = Rankings(found.ranks, found.present, found.counted).values(counts, np.ones((6, num_repeats)))
+    for value, times in zip(values, counts, strict=True):
+        drawn = np.arange(20).repeat(times)
+        expected = [mean_average_precision_11(each[drawn], labels[drawn]) for each in decisions]
+        assert value == pytest.approx(np.mean(expected))
+
+
+def test_two_models_on_images_of_several_classes_have_a_paired_difference(store: Store) -> None:
+    """The better model decides by the truth and a little noise; ranks are all that is kept of it."""
+    draws = np.random.default_rng(5)
+    labels = (draws.random((120, 3)) < 0.3).astype(np.int64)
+    models = [add_model(store, FIRST), add_model(store, SECOND)]
+    for model, noise in zip(models, (0.3, 1.0), strict=True):
+        decisions = labels[None] + noise * draws.normal(size=(1, 120, 3))
+        add_average_precision(store, model, decisions, labels)
+    (metric,) = compare_models(store, models).metrics
+    (difference,) = metric.differences
+    assert metric.without_outcomes == ()
+    assert difference.value == pytest.approx(metric.values[0].value - metric.values[1].value)
+    assert difference.ahead == FIRST
+    (score,) = scores_of(store, FIRST)
+    with pytest.raises(StoreError, match="materialise linear_probe again"):
+        outcomes_of(store, models[0], {**score, "value": score["value"] - 0.01})
+
+
+def add_average_precision(store: Store, model: dict, decisions: np.ndarray, labels: np.ndarray) -> None:
+    """The model's score on a data set such as VOC2007, with what the evaluation leaves beside it."""
+    metric, value = "linear_probe_map_11_point", mean_average_precision_11(decisions[0], labels)
+    score = {
+        "subject": "model",
+        "dataset": "voc2007",
+        "metric": metric,
+        "value": value,
+        "ci_low": value,
+        "ci_high": value,
+        "num_test": len(labels),
+        "split": "test",
+        "protocol": "linear_probe",
+        "protocol_fingerprint": FINGERPRINT,
+        "per_class": {},
+    }
+    record_scores(store, model["model_id"], "linear_probe", [score])
+    folder = store.location.local_path(f"{model['key']}/evals/linear_probe")
+    folder.mkdir(parents=True)
+    write_outcomes(folder, FINGERPRINT, {metric: rankings(decisions, labels)})
 
 
 def test_scores_of_other_protocols_are_refused_with_what_differs(store: Store) -> None:

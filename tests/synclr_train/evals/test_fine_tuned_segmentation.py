@@ -15,6 +15,7 @@ from synclr_train.evals.fine_tuned_segmentation import (
     run_fine_tuned_segmentation,
     upsampled_classes,
 )
+from synclr_train.evals.outcomes import outcomes_file
 from synclr_train.evals.scores import EvaluationError, read_scores
 from synclr_train.evals.segmentation import run_segmentation
 from synclr_train.evals.segmentation_augment import training_crop
@@ -102,6 +103,9 @@ def test_a_tiny_upernet_learns_and_scores_at_the_masks_resolution(encoder_dir, s
     assert details["protocol"]["recipe"]["steps"] == 150
     with np.load(out / "counts.npz", allow_pickle=False) as counts:
         assert counts["model"].shape == (4, 3, 3)
+    with np.load(out / outcomes_file(scores[0].protocol_fingerprint), allow_pickle=False) as outcomes:
+        hits, unions = (outcomes[f"mean_iou.{part}"].sum(1) for part in ("hits", "totals"))
+    assert np.mean(hits / unions) == pytest.approx(iou["model"].value)
     with Image.open(out / "segmentation.png") as picture:
         assert np.asarray(picture).std() > 20
 

@@ -1,5 +1,6 @@
 """Fine-tuning learns, its schedule is the published log's, and a killed run ends with the same weights."""
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -7,6 +8,7 @@ from safetensors.torch import load_file
 from synclr_train.evals import finetune
 from synclr_train.evals.finetune import classifier_of, learning_rate_at, parameter_groups, run_finetune
 from synclr_train.evals.finetune_recipes import finetune_vit_b16, finetune_vit_l14, get_finetune_recipe
+from synclr_train.evals.outcomes import outcomes_file
 from synclr_train.evals.scores import EvaluationError, read_scores
 
 SMALL = finetune_vit_b16().model_copy(
@@ -28,6 +30,10 @@ def test_it_learns_colours(encoder_dir, image_folder, tmp_path):
     assert [score.metric for score in scores] == ["finetune_accuracy", "finetune_average_accuracy"]
     assert scores[0].value > 0.8
     assert len({score.protocol_fingerprint for score in scores}) == 1
+    with np.load(tmp_path / outcomes_file(scores[0].protocol_fingerprint), allow_pickle=False) as arrays:
+        for score in scores:
+            assert arrays[f"{score.metric}.hits"].shape == (1, score.num_test, 1)
+            assert arrays[f"{score.metric}.hits"].mean() == pytest.approx(score.value)
 
 
 def test_a_killed_run_ends_with_the_same_weights(encoder_dir, image_folder, tmp_path, monkeypatch):

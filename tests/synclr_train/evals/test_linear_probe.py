@@ -8,7 +8,10 @@ import torch
 
 from synclr_train.evals.datasets import load_digits
 from synclr_train.evals.features import RoleFeatures
+from synclr_train.evals.labelled_images import UNDECIDED
 from synclr_train.evals.linear_probe import feasible_probes, probe_subject, run_linear_probe, score_answers
+from synclr_train.evals.measures import mean_average_precision_11
+from synclr_train.evals.outcomes import outcomes_file
 from synclr_train.evals.probes import l2_grid, probe_linearly, standardise_by
 from synclr_train.evals.protocol import ProbeProtocol
 from synclr_train.evals.scores import EvaluationError, read_scores, require_comparable
@@ -123,6 +126,15 @@ def test_voc_is_probed_class_by_class_and_scored_by_eleven_point_map(encoder_dir
         assert set(score.per_class) == {"dog", "cat", "bus"}
         assert score.value == pytest.approx(np.mean(list(score.per_class.values())))
         assert score.ci_low <= score.value <= score.ci_high
+    outcomes = tmp_path / "out" / outcomes_file(scores[0].protocol_fingerprint)
+    with np.load(outcomes, allow_pickle=False) as arrays:
+        parts = [arrays[f"{scores[0].metric}.{part}"] for part in ("ranks", "present", "counted")]
+    ranks, present, counted = (part.astype(np.int64) for part in parts)
+    labels = np.where(counted, present, UNDECIDED)
+    assert (counted == 0).sum() == 1
+    assert mean_average_precision_11(ranks[0].astype(float), labels) == pytest.approx(
+        scores[0].value, abs=1e-12
+    )
     omitted = json.loads((tmp_path / "out" / "scores.json").read_text())["omitted"]
     assert omitted["knn_map_11_point"] == "an image shows several classes"
 

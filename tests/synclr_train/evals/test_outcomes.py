@@ -7,8 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synclr_train.evals.outcomes import Outcomes, correctness, image_recalls, outcomes_file, write_outcomes
+from synclr_train.evals import segmentation_tally
+from synclr_train.evals.labelled_images import ABSENT, PRESENT, UNDECIDED
+from synclr_train.evals.measures import average_precisions_11
+from synclr_train.evals.outcomes import (
+    Outcomes,
+    correctness,
+    image_recalls,
+    outcomes_file,
+    rankings,
+    write_outcomes,
+)
 from synclr_train.evals.segmentation import METRICS, OUTCOMES
+from synclr_train.evals.segmentation_tally import outcomes_of_images
 
 
 def value(outcomes: Outcomes) -> float:
@@ -24,6 +35,32 @@ def test_counts_of_scenes_give_every_segmentation_metric(seed: int, classes: int
     confusions = np.random.default_rng(seed).integers(0, 50, (repeats, 7, classes, classes))
     for metric, count in OUTCOMES.items():
         assert value(count(confusions)) == pytest.approx(METRICS[metric](confusions.sum(1)).mean())
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 9))
+def test_counts_of_images_give_every_metric_of_a_trained_head(seed: int, classes: int, images: int) -> None:
+    draws = np.random.default_rng(seed)
+    hits = draws.integers(0, 50, (images, classes))
+    true, predicted = (hits + draws.integers(1, 30, hits.shape) for _ in range(2))
+    counts = np.stack([hits, true, predicted], axis=1)
+    for metric, (measure, _) in segmentation_tally.METRICS.items():
+        assert value(outcomes_of_images(counts)[metric]) == pytest.approx(float(measure(counts.sum(0))))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 25))
+def test_ranks_give_the_average_precisions_of_their_decisions(seed: int, classes: int, images: int) -> None:
+    """Equal decisions, classes that no image shows and undecided images among them."""
+    draws = np.random.default_rng(seed)
+    decisions = draws.integers(-4, 4, (2, images, classes)) / 3
+    labels = draws.choice([PRESENT, ABSENT, UNDECIDED], (images, classes))
+    found = rankings(decisions, labels)
+    assert np.array_equal(found.present, labels == PRESENT)
+    for repeat, ranks in enumerate(found.ranks):
+        assert ranks.max() < 8
+        expected = average_precisions_11(decisions[repeat], labels)
+        np.testing.assert_array_equal(average_precisions_11(ranks.astype(float), labels), expected)
 
 
 def test_correctness_gives_accuracy_over_all_repeats() -> None:

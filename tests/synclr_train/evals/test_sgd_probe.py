@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from synclr_train.backbone import load_encoder
 from synclr_train.evals.augmented_batches import AREA, augmented_batches, crop_and_flip, draw_box
 from synclr_train.evals.image_folders import load_folder
+from synclr_train.evals.outcomes import outcomes_file
 from synclr_train.evals.protocol import SgdProtocol
 from synclr_train.evals.scores import EvaluationError, read_scores
 from synclr_train.evals.sgd_probe import probe_by_sgd, run_sgd_probe
@@ -48,6 +49,15 @@ def test_a_run_learns_colours_and_says_which_rate(encoder_dir, image_folder, tmp
     chosen = json.loads((tmp_path / "out" / "scores.json").read_text())["chosen"]["model"][0]
     assert len(chosen["sweep"]) == 9
     assert chosen["base_learning_rate"] in SMALL.base_learning_rates
+    assert hit_share(tmp_path / "out", score) == pytest.approx(score.value)
+
+
+def hit_share(folder, score):
+    """Accuracy by the outcomes of single images."""
+    with np.load(folder / outcomes_file(score.protocol_fingerprint), allow_pickle=False) as arrays:
+        hits, totals = (arrays[f"{score.metric}.{part}"] for part in ("hits", "totals"))
+    assert hits.shape == totals.shape == (1, score.num_test, 1)
+    return hits.sum() / totals.sum()
 
 
 def test_scored_labels_have_no_say(encoder_dir, image_folder):
