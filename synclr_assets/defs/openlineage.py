@@ -87,7 +87,7 @@ def _datasets(store: Store, run: StageRun, result: dg.MaterializeResult) -> Data
 
     about = result.metadata or {}
     if "generation" in about:
-        unit = Unit(run.partition, int(about["generation"]))
+        unit = Unit(run.partition, int(str(about["generation"])))
         return of_bucket(store, run.stage, unit, run.owners, str(about.get(BUCKET_FILE) or ""))
     model = find_model(store, str(about["model"]))
     if run.stage == "checkpoint":

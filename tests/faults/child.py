@@ -23,7 +23,7 @@ SAID = 3
 """Exit code of a run that ended in one sentence for a user."""
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["tests.faults.child"])
-MODEL_STAGES = ("checkpoint", "linear_probe")
+MODEL_STAGES = ("checkpoint", "linear_probe", "segmentation")
 ALL_STAGES = (*DATASET_STAGES, *MODEL_STAGES)
 
 

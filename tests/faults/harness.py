@@ -32,8 +32,8 @@ BANK = {
     "fruit.yaml": "captions: 23\nconcepts: [apple, banana, {name: quince, weight: 2}]\n",
     **{f"{bucket}.yaml": "captions: 8\nconcepts: [pear, plum]\n" for bucket in BUCKETS},
 }
-DISK_MEGABYTES = (1, 2, 3, 4)
-"""Sizes of a disk that the stages of the fruit bucket outgrow at different points."""
+DISK_KILOBYTES = (24, 120, 300, 600, 900, 1200)
+"""Sizes of a disk that the stages of the fruit bucket outgrow one after the other."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,11 @@ class Harness:
             self._account_for_leftovers(root, timed if is_model else self.folder / "undisturbed")
         return Outcome(f"SIGKILL within {stage}", killed, killed if not lost + doubled else 0, lost, doubled)
 
-    def full_disks(self, megabytes: tuple[int, ...] = DISK_MEGABYTES) -> Outcome:
+    def full_disks(self, kilobytes: tuple[int, ...] = DISK_KILOBYTES) -> Outcome:
         """The store on a disk that is too small: the run ends in an error; with more room it goes on."""
         hit = 0
         losses = []
-        for size in megabytes:
+        for size in kilobytes:
             with small_disk(self.folder / f"disk-{size}", size) as disk:
                 process = start(self.concepts, str(disk / "store"), FRUIT)
                 process.join()
@@ -292,10 +292,10 @@ def files_in_logs(root: Path) -> set[str]:
 
 
 @contextmanager
-def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
+def small_disk(folder: Path, kilobytes: int) -> Iterator[Path]:
     """A tmpfs of the given size; needs the right to mount."""
     folder.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)], check=True)
     try:
         yield folder
     finally:

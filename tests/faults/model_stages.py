@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import synclr_train.evals.linear_probe
+import synclr_train.evals.segmentation
 import synclr_train.training
 from synclr_assets.launch.tasks import EvalTask, FitTask, ProbeTask
 from synclr_assets.launch.training import evaluate, fetch_encoder, plan_training, train
@@ -16,20 +17,32 @@ from tests.synclr_train.conftest import tiny
 
 
 def run_model_stage(store: Store, stage: str, bucket: str) -> None:
-    """`checkpoint`: train on the bucket, with a resume point every 2 steps; `linear_probe`: score the newest model."""
+    """`checkpoint`: train on the bucket, with a resume point every 2 steps; the others score the newest model."""
     if stage == "checkpoint":
         recipe = tiny(steps=8, checkpoint_every_steps=2)
         train(store, plan_training(training_inputs(store, bucket, [bucket]), recipe), _run_here)
         return
     model = models(store, bucket)[0]
     encoder = fetch_encoder(store, model)
-    task = ProbeTask(
-        encoder_dir=str(encoder),
-        out_dir=str(encoder / "evals" / stage),
-        datasets=("sklearn_digits",),
-        split="validation",
-        baselines=(),
-    )
+    out_dir = str(encoder / "evals" / stage)
+    task: ProbeTask | EvalTask
+    if stage == "linear_probe":
+        task = ProbeTask(
+            encoder_dir=str(encoder),
+            out_dir=out_dir,
+            datasets=("sklearn_digits",),
+            split="validation",
+            baselines=(),
+        )
+    else:
+        task = EvalTask(
+            kind="segmentation",
+            encoder_dir=str(encoder),
+            out_dir=out_dir,
+            dataset="digits_on_photos",
+            split="validation",
+            baselines=(),
+        )
     evaluate(store, model, task, _run_here)
 
 
@@ -38,10 +51,15 @@ def _run_here(task: FitTask | ProbeTask | EvalTask) -> None:
         recipe, shards = Recipe.model_validate(task.recipe), [Path(shard) for shard in task.shards]
         synclr_train.training.fit(recipe, shards, Path(task.out_dir), seed=task.seed)
         return
-    assert isinstance(task, ProbeTask)
+    out_dir, encoder = Path(task.out_dir), Path(task.encoder_dir)
+    if isinstance(task, EvalTask):
+        synclr_train.evals.segmentation.run_segmentation(
+            encoder, out_dir, dataset=task.dataset, split=task.split, baselines=task.baselines
+        )
+        return
     synclr_train.evals.linear_probe.run_linear_probe(
-        Path(task.encoder_dir),
-        Path(task.out_dir),
+        encoder,
+        out_dir,
         datasets=task.datasets,
         split=task.split,
         baselines=task.baselines,

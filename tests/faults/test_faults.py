@@ -43,7 +43,7 @@ def test_a_child_reaches_the_object_store_that_it_is_given(
 
 @needs_mount
 def test_a_full_disk_stops_the_run_and_more_room_lets_it_go_on(harness: Harness) -> None:
-    assert nothing_lost(harness.full_disks((1,)), 1)
+    assert nothing_lost(harness.full_disks((600,)), 1)
 
 
 @needs_root
