@@ -50,7 +50,7 @@ KILO = 1024.0
 VIEWS = 4
 IMAGE_BYTES = jpeg_bytes(512, 95)
 """A photograph of 512 px as the profile stores it."""
-EVENTS_PER_RUN, RUN_KILOBYTES = 100, 750
+EVENTS_PER_RUN, RUN_KILOBYTES = 100, 322
 """What Dagster stores of a bucket's five steps in processes of their own, contact sheet included: counted."""
 
 

@@ -13,12 +13,13 @@ import sys
 import time
 from pathlib import Path
 
-from tests.long.ray_node_loss import DASHBOARD_PORT, STORE_BYTES, compare
+from tests.long.ray_node_loss import STORE_BYTES, compare
 
 NETWORK = "10.77.0"
 BRIDGE = "synclrbr"
 HEAD = f"{NETWORK}.1"
-GCS_PORT = 26379
+GCS_PORT, DASHBOARD_PORT = 26379, 8265
+"""Not of 10002 to 19999, which Ray gives to its workers."""
 NAMES = ("synclra", "synclrb")
 START_SECONDS = 90
 
