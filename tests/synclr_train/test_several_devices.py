@@ -2,15 +2,17 @@
 
 import csv
 import json
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
 from synclr_train.checkpointing import latest_checkpoint
-from synclr_train.metrics import TrainingEvent
 from synclr_train.training import fit
+from tests.synclr_train.conftest import caption_id
 
 PROGRAM = """
 import sys
@@ -39,22 +41,36 @@ def test_two_processes_share_the_captions_of_each_step(tmp_path, shards, whole_r
         assert [int(row["step"]) for row in csv.DictReader(file)] == [2, 4]
 
 
-def test_another_number_of_devices_continues_the_epoch(tmp_path, shards, whole_recipe):
-    """One process stops in the middle of an epoch, two go on: no caption is repeated or skipped."""
-    recipe = whole_recipe(checkpoint_every_steps=2)
-
-    def stop(event: TrainingEvent) -> None:
-        if event.step == 8:
-            raise InterruptedError
-
-    with pytest.raises(InterruptedError):
-        fit(recipe, shards, tmp_path / "run", on_event=stop)
-    assert sum(samples_read(tmp_path / "run")) == 6 * 8
-    (tmp_path / "recipe.json").write_text(recipe.varied(devices=2, strategy="ddp").model_dump_json())
-    (tmp_path / "program.py").write_text(PROGRAM)
-    command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path), *map(str, shards)]
-    subprocess.run(command, check=True, timeout=400)
+@pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
+def test_another_number_of_devices_continues_the_epoch(tmp_path, shards, whole_recipe, before, after):
+    """Killed after 7 steps, continued at the resume point of 6 in the middle of the second epoch: the steps that
+    count have every caption of each epoch once, by id."""
+    base = whole_recipe(checkpoint_every_steps=2)
+    for part, devices, last in (("before", before, 7), ("after", after, base.steps)):
+        recipe = base.varied(devices=devices, strategy="ddp" if devices > 1 else "auto")
+        (tmp_path / "recipe.json").write_text(recipe.model_dump_json())
+        program = str(Path(__file__).with_name("recording_run.py"))
+        command = [sys.executable, program, str(tmp_path), part, str(last), *map(str, shards)]
+        ended = subprocess.run(command, timeout=400, check=False)
+        assert ended.returncode == (-signal.SIGKILL if part == "before" else 0)
+        for rank in range(devices):
+            steps = [step for step, _ in reads_of(tmp_path / f"{part}-{rank}")]
+            first = 0 if part == "before" else 6
+            assert steps == [step for step in range(first, last) for _ in range(8 // devices)]
+    ranks = [("before", rank) for rank in range(before)] + [("after", rank) for rank in range(after)]
+    reads = [(part, *read) for part, rank in ranks for read in reads_of(tmp_path / f"{part}-{rank}")]
+    for epoch in range(2):
+        kept = [
+            caption for part, step, caption in reads if step // 4 == epoch and (part == "after" or step < 6)
+        ]
+        assert sorted(kept) == [caption_id(number) for number in range(32)]
     assert samples_read(tmp_path / "run") == [32, 32]
+
+
+def reads_of(path: Path) -> list[tuple[int, str]]:
+    """Step and caption id of everything that a process read, in order."""
+    pairs = [line.split() for line in path.read_text().splitlines()]
+    return [(int(step), read) for step, read in pairs]
 
 
 def samples_read(run) -> list[int]:
