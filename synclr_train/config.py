@@ -351,10 +351,6 @@ class Recipe(Config):
             raise ValueError(
                 "strategy 'fsdp' needs heads.norm 'layer': BatchNorm is not shared over its devices"
             )
-        if self.strategy == "fsdp" and self.crops_per_pass is not None:
-            raise ValueError(
-                "strategy 'fsdp' and crops_per_pass do not go together: set recompute_activations instead"
-            )
         if not self.ema_teacher and self.export_network == "teacher":
             raise ValueError("export_network 'teacher' needs ema_teacher")
         return self

@@ -23,6 +23,7 @@ from synclr_train.atomic_files import write_atomically
 from synclr_train.batches import StepBatch, StepDataset, pass_through
 from synclr_train.caption_order import CaptionOrder
 from synclr_train.checkpointing import load_resume_point, read_networks
+from synclr_train.compiling import require_compiler
 from synclr_train.concept_labels import read_concept_labels
 from synclr_train.config import Recipe
 from synclr_train.cropping import Cutter
@@ -178,6 +179,8 @@ def fit(
                 f"recipe {recipe.name!r} shares BatchNorm over its devices, which CPU processes cannot do: "
                 "set devices to 1"
             )
+        if recipe.compiles:
+            require_compiler(device)
         bfloat16 = computes_bfloat16(recipe.precision, device)
         torch.manual_seed(recipe.seed)
         module = SynCLR(

@@ -3,9 +3,11 @@
 import shutil
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from synclr_train.checkpointing import latest_checkpoint
+from synclr_train.compiling import require_compiler
 from synclr_train.training import fit
 
 needs_compiler = pytest.mark.skipif(
@@ -31,3 +33,18 @@ def test_a_run_may_continue_compiled(tmp_path, shards, whole_recipe):
     latest_checkpoint(tmp_path / "run").unlink()
     fit(recipe.varied(compiles=True), shards, tmp_path / "run")
     assert latest_checkpoint(tmp_path / "run").name == "step-000000000004.safetensors"
+
+
+def test_without_a_compiler_it_says_so_before_the_first_step(tmp_path, shards, tiny_recipe, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(
+        ValueError, match=r"needs a C\+\+ compiler on a CPU and finds no no-such-compiler: install"
+    ):
+        fit(tiny_recipe(compiles=True), shards, tmp_path / "run")
+    assert latest_checkpoint(tmp_path / "run") is None
+    fit(tiny_recipe(steps=4), shards, tmp_path / "plain")
+
+
+def test_a_gpu_needs_no_compiler_for_a_cpu(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    require_compiler(torch.device("cuda"))
