@@ -7,21 +7,22 @@ the fence of decision 2 holds: every table and shard equals those of an undistur
 
 import os
 import signal
-import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.long.ray_node_loss import STORE_BYTES, compare
 
 NETWORK = "10.77.0"
 BRIDGE = "synclrbr"
 HEAD = f"{NETWORK}.1"
-GCS_PORT, DASHBOARD_PORT = 26379, 8265
+DASHBOARD_PORT = 8265
 """Not of 10002 to 19999, which Ray gives to its workers."""
 NAMES = ("synclra", "synclrb")
-START_SECONDS = 90
+START_SECONDS = 150
 
 
 class NamespacedNodes:
@@ -30,6 +31,8 @@ class NamespacedNodes:
     def __init__(self) -> None:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._names: dict[str, str] = {}
+        self._head: Any = None
+        self._logs = Path(tempfile.mkdtemp(prefix="synclr-ray-"))
         try:
             self._build()
         except BaseException:
@@ -47,12 +50,16 @@ class NamespacedNodes:
             ip("-n", name, "addr", "add", f"{NETWORK}.{number}/24", "dev", "eth0")
             ip("-n", name, "link", "set", "eth0", "up")
             ip("-n", name, "link", "set", "lo", "up")
-        self._start("--head", f"--port={GCS_PORT}", f"--node-ip-address={HEAD}", "--num-cpus=0", *dashboard())
-        wait_for(GCS_PORT)
-        wait_for(DASHBOARD_PORT)
+        from ray.cluster_utils import Cluster
+
+        place = {"node_ip_address": HEAD, "dashboard_host": HEAD, "dashboard_port": DASHBOARD_PORT}
+        sizes = {"num_cpus": 0, "object_store_memory": STORE_BYTES}
+        self._head = Cluster(
+            initialize_head=True, head_node_args={**place, **sizes, "include_dashboard": True}
+        )
         for number, name in enumerate(NAMES, 2):
-            joined = (f"--address={HEAD}:{GCS_PORT}", f"--node-ip-address={NETWORK}.{number}")
-            self._start(*joined, "--num-cpus=2", "--num-gpus=1", f"--memory={4 * 2**30}", namespace=name)
+            joined = (f"--address={self._head.address}", f"--node-ip-address={NETWORK}.{number}")
+            self._start(name, *joined, "--num-cpus=2", "--num-gpus=1", f"--memory={4 * 2**30}")
         self._await_workers()
 
     def lose(self, node_id: str) -> None:
@@ -67,18 +74,18 @@ class NamespacedNodes:
         for process in self._processes:
             process.terminate()
             process.wait()
+        if self._head is not None:
+            self._head.shutdown()
         for name in NAMES:
             subprocess.run(["ip", "netns", "del", name], check=False)
         subprocess.run(["ip", "link", "del", BRIDGE], check=False)
 
-    def _start(self, *arguments: str, namespace: str | None = None) -> None:
+    def _start(self, namespace: str, *arguments: str) -> None:
         program = Path(sys.executable).parent / "ray"
-        inside = () if namespace is None else ("ip", "netns", "exec", namespace)
         store = f"--object-store-memory={STORE_BYTES}"
-        command = [*inside, str(program), "start", "--block", store, *arguments]
-        self._processes.append(
-            subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        )
+        command = ["ip", "netns", "exec", namespace, str(program), "start", "--block", store, *arguments]
+        with (self._logs / f"{namespace}.log").open("w") as written:
+            self._processes.append(subprocess.Popen(command, stdout=written, stderr=subprocess.STDOUT))
 
     def _await_workers(self) -> None:
         """Wait for both, and learn which id is behind which cable."""
@@ -94,30 +101,14 @@ class NamespacedNodes:
                 }
                 return
             time.sleep(1)
-        raise AssertionError("the workers did not join the head")
-
-
-def dashboard() -> tuple[str, ...]:
-    """The dashboard takes jobs, and listens on the bridge."""
-    return ("--include-dashboard=true", f"--dashboard-host={HEAD}", f"--dashboard-port={DASHBOARD_PORT}")
+        said = "\n".join(path.read_text()[-2000:] for path in sorted(self._logs.iterdir()))
+        raise AssertionError(f"the workers did not join the head:\n{said}")
 
 
 def processes_of(namespace: str) -> list[int]:
     """Ids of its processes; none where there is no such namespace."""
     found = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False)
     return [int(line) for line in found.stdout.split()]
-
-
-def wait_for(port: int) -> None:
-    """Until something listens there on the head. Raises AssertionError."""
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection((HEAD, port), timeout=1).close()
-            return
-        except OSError:
-            time.sleep(0.5)
-    raise AssertionError(f"nothing listens on {HEAD}:{port}")
 
 
 def ip(*arguments: str) -> None:
