@@ -142,7 +142,13 @@ def _write_model(store: Store, model_id: str, shards: list[pa.Table]) -> None:
         }
         for part in shards
     ]
-    row: dict[str, Any] = {"slice": "all", "model_id": model_id, "recipe": "vit_b16", "inputs": inputs, "key": model_id}
+    row: dict[str, Any] = {
+        "slice": "all",
+        "model_id": model_id,
+        "recipe": "vit_b16",
+        "inputs": inputs,
+        "key": model_id,
+    }
     row |= {"table_versions": [], "steps": 500_000, "created_at": datetime.now(UTC)}
     _append(store, "models", rows_of("models", [row]))
     read = pa.concat_tables(shards)
