@@ -53,11 +53,11 @@ QUESTIONS: Mapping[str, tuple[str, dict[str, Any]]] = {
         {},
     ),
 }
-RELOAD = (
+RELOAD: tuple[str, dict[str, Any]] = (
     'mutation { reloadRepositoryLocation(repositoryLocationName: "synclr") { __typename } }',
     {},
 )
-TICK = (
+TICK: tuple[str, dict[str, Any]] = (
     "mutation($selector: SensorSelector!) { sensorDryRun(selectorData: $selector, cursor: null) { "
     "... on DryRunInstigationTick { evaluationResult { skipReason runRequests { runKey } "
     "error { message } } } ... on PythonError { message } } }",

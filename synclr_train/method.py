@@ -73,9 +73,9 @@ class SynCLR(LightningModule):
             if explicit_attention and isinstance(module, Attention):
                 module.fused_attn = False  # type: ignore[misc]  # Final for TorchScript alone
         if recipe.compiles:
-            for module in (self.student["backbone"], self.teacher and self.teacher["backbone"]):
-                if isinstance(module, MaskedBackbone):
-                    module.compile_blocks()
+            for networks in (self.student, self.teacher):
+                if networks is not None and isinstance(networks["backbone"], MaskedBackbone):
+                    networks["backbone"].compile_blocks()
         self.is_split = False
         self.optimiser_state: dict[str, Any] | None = None
         self.step = 0

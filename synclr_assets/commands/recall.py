@@ -105,5 +105,5 @@ def _print(console: Console, recall: Recall, recorded: bool | None) -> None:
         return
     said = "Recorded" if recorded else "Already recorded"
     line(f"{said} as recall {recall.recall_id}: training leaves these captions out; nothing was deleted.")
-    for name in recall.slices_to_retrain:
-        line(f"Retrain with: synclr materialize {name} --only model")
+    for name, recipe in recall.trainings_to_repeat:
+        line(f"Retrain with: synclr materialize {name} --only model --recipe {recipe}")

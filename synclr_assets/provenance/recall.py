@@ -45,9 +45,11 @@ class Recall:
         return sorted(one for part in self.captions for one in part.caption_ids.to_pylist())
 
     @property
-    def slices_to_retrain(self) -> list[str]:
-        """Slices with a model that could read a recalled caption."""
-        return sorted(set(self.models["slice"].to_pylist()))
+    def trainings_to_repeat(self) -> list[tuple[str, str]]:
+        """Slice and recipe of every model that could read a recalled caption, each pair once."""
+        return sorted(
+            set(zip(self.models["slice"].to_pylist(), self.models["recipe"].to_pylist(), strict=True))
+        )
 
     @property
     def recall_id(self) -> str:

@@ -16,20 +16,14 @@ from PIL import Image
 from torch import nn
 
 from synclr_train.backbone import Encoder, load_encoder, random_encoder_like
+from synclr_train.evals.confusion import HITS, PREDICTED, TRUE
 from synclr_train.evals.outcomes import write_outcomes
 from synclr_train.evals.protocol import Protocol, Split
 from synclr_train.evals.scores import EvaluationError, Score, write_arrays, write_scores
 from synclr_train.evals.segmentation_datasets import Example, SegmentationSet, load_segmentation_set
 from synclr_train.evals.segmentation_recipes import SegmentationRecipe
 from synclr_train.evals.segmentation_sheet import NUM_SCENES, Scene, write_overlay_sheet
-from synclr_train.evals.segmentation_tally import (
-    HITS,
-    PREDICTED,
-    TRUE,
-    Tally,
-    outcomes_of_images,
-    scores_of_tally,
-)
+from synclr_train.evals.segmentation_tally import Tally, outcomes_of_counts, scores_of_counts
 from synclr_train.evals.segmentation_training import (
     CHECKPOINT_EVERY_STEPS,
     Fitting,
@@ -103,9 +97,9 @@ def run_fine_tuned_segmentation(
         counts[subject], shown[subject] = np.stack(found.tally.images), found.shown
         details["confusion"][subject] = found.tally.confusion.tolist()
         details["seconds"][subject] = round(time.perf_counter() - started, 3)
-        scores += scores_of_tally(subject, found.tally, protocol, data.class_names)
-    constant = constant_tally(counts[MODEL])
-    scores += scores_of_tally(MOST_FREQUENT_CLASS, constant, protocol, data.class_names)
+        scores += scores_of_counts(subject, counts[subject][None], protocol, data.class_names)
+    constant = constant_counts(counts[MODEL])
+    scores += scores_of_counts(MOST_FREQUENT_CLASS, constant[None], protocol, data.class_names)
     for score in scores:
         if on_event is not None:
             on_event(
@@ -114,7 +108,7 @@ def run_fine_tuned_segmentation(
     out_dir.mkdir(parents=True, exist_ok=True)
     write_overlay_sheet(out_dir / "segmentation.png", shown, data.class_names)
     write_arrays(out_dir / "counts.npz", counts)
-    write_outcomes(out_dir, protocol.fingerprint, outcomes_of_images(counts[MODEL]))
+    write_outcomes(out_dir, protocol.fingerprint, outcomes_of_counts(counts[MODEL][None]))
     write_scores(
         out_dir, scores, protocol=protocol.model_dump(mode="json"), classes=data.class_names, **details
     )
@@ -159,18 +153,14 @@ def upsampled_classes(logits: torch.Tensor, size: tuple[int, ...]) -> Int[torch.
     return classes
 
 
-def constant_tally(images: Int[np.ndarray, "n 3 k"]) -> Tally:
-    """The tally of naming the most frequent class of the scored images everywhere."""
-    num_classes = images.shape[2]
+def constant_counts(images: Int[np.ndarray, "n 3 k"]) -> Int[np.ndarray, "n 3 k"]:
+    """The counts of naming the most frequent class of the scored images everywhere."""
     label = int(images[:, TRUE].sum(0).argmax())
-    tally = Tally(num_classes)
     constant = np.zeros_like(images)
     constant[:, TRUE] = images[:, TRUE]
     constant[:, HITS, label] = images[:, TRUE, label]
     constant[:, PREDICTED, label] = images[:, TRUE].sum(1)
-    tally.confusion[:, label] = images[:, TRUE].sum(0)
-    tally.images.extend(constant)
-    return tally
+    return constant
 
 
 def _trained(

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int, Integer
 
+from synclr_train.evals.confusion import HITS, PREDICTED, TRUE
 from synclr_train.evals.labelled_images import PRESENT, UNDECIDED, Measure
 from synclr_train.evals.scores import write_arrays
 
@@ -75,21 +76,21 @@ def image_recalls(
     return Outcomes((predictions == labels).astype(np.uint8)[:, :, None] * own, own[None])
 
 
-def overlaps(confusions: Int[np.ndarray, "repeats n k k"]) -> Outcomes:
+def overlaps(counts: Int[np.ndarray, "repeats n 3 k"]) -> Outcomes:
     """Mean IoU: intersection and union of each class in each image, in pixels."""
-    hits = np.diagonal(confusions, axis1=-2, axis2=-1)
-    return Outcomes(hits, confusions.sum(-1) + confusions.sum(-2) - hits)
+    hits = counts[..., HITS, :]
+    return Outcomes(hits, counts[..., TRUE, :] + counts[..., PREDICTED, :] - hits)
 
 
-def class_recalls(confusions: Int[np.ndarray, "repeats n k k"]) -> Outcomes:
+def pixel_recalls(counts: Int[np.ndarray, "repeats n 3 k"]) -> Outcomes:
     """Mean class accuracy: pixels of each class that were predicted right, of those it has."""
-    return Outcomes(np.diagonal(confusions, axis1=-2, axis2=-1), confusions.sum(-1))
+    return Outcomes(counts[..., HITS, :], counts[..., TRUE, :])
 
 
-def pixel_hits(confusions: Int[np.ndarray, "repeats n k k"]) -> Outcomes:
+def pixel_hits(counts: Int[np.ndarray, "repeats n 3 k"]) -> Outcomes:
     """Pixel accuracy: pixels predicted right, of all that count."""
-    hits = np.diagonal(confusions, axis1=-2, axis2=-1).sum(-1, keepdims=True)
-    return Outcomes(hits, confusions.sum((-2, -1))[..., None])
+    hits, true = (counts[..., each, :].sum(-1, keepdims=True) for each in (HITS, TRUE))
+    return Outcomes(hits, true)
 
 
 def write_outcomes(

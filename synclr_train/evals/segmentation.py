@@ -4,55 +4,28 @@ Input size and constants are chosen on scenes apart from those scored; the score
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
 
-from synclr_train.evals.confusion import (
-    by_name,
-    intersections_over_unions,
-    mean_iou,
-    mean_recall,
-    overall_accuracy,
-    recalls,
-)
+from synclr_train.evals.confusion import class_counts
 from synclr_train.evals.digits_on_photos import CLASS_NAMES, DIGITS_ON_PHOTOS, Scenes, load_scenes
-from synclr_train.evals.outcomes import Outcomes, class_recalls, overlaps, pixel_hits, write_outcomes
+from synclr_train.evals.outcomes import write_outcomes
 from synclr_train.evals.pca import write_pca_sheet
 from synclr_train.evals.protocol import SegmentationProtocol, Split
-from synclr_train.evals.scores import (
-    BOOTSTRAP_RESAMPLES,
-    EvaluationError,
-    Score,
-    interval_around,
-    write_arrays,
-    write_scores,
-)
+from synclr_train.evals.scores import EvaluationError, Score, write_arrays, write_scores
 from synclr_train.evals.segmentation_datasets import load_segmentation_set
 from synclr_train.evals.segmentation_fit import NUM_CLASSES, segment_subject
 from synclr_train.evals.segmentation_head import image_confusions
 from synclr_train.evals.segmentation_recipes import get_segmentation_recipe
 from synclr_train.evals.segmentation_sheet import NUM_SCENES, Scene, write_overlay_sheet
+from synclr_train.evals.segmentation_tally import outcomes_of_counts, scores_of_counts
 from synclr_train.evals.subjects import BASELINES, MODEL, OnEvent, load_subjects
 
 LINEAR = "linear"
-MEAN_IOU = "mean_iou"
-METRICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    MEAN_IOU: mean_iou,
-    "pixel_accuracy": overall_accuracy,
-    "mean_class_accuracy": mean_recall,
-}
-"""mIoU, aAcc and mAcc of the literature, each from confusion matrices of pixels."""
-OUTCOMES: dict[str, Callable[[np.ndarray], Outcomes]] = {
-    MEAN_IOU: overlaps,
-    "pixel_accuracy": pixel_hits,
-    "mean_class_accuracy": class_recalls,
-}
-"""The counts behind each metric, scene by scene."""
 
 
 def run_segmentation(
@@ -135,7 +108,7 @@ def run_linear_segmentation(
         details["chosen"][subject.name] = asdict(segmented.choice)
         details["confusion"][subject.name] = counts.sum(1).mean(0).tolist()
         details["seconds"][subject.name] = round(time.perf_counter() - started, 3)
-        for score in score_counts(subject.name, counts, protocol):
+        for score in scores_of_counts(subject.name, class_counts(counts), protocol, CLASS_NAMES):
             scores.append(score)
             if on_event is not None:
                 on_event(
@@ -145,11 +118,7 @@ def run_linear_segmentation(
     write_overlay_sheet(out_dir / "segmentation.png", shown_scenes(scenes.score, first_masks), CLASS_NAMES)
     write_pca_sheet(out_dir / "pca.png", model, scenes.score)
     write_arrays(out_dir / "confusions.npz", confusions)
-    write_outcomes(
-        out_dir,
-        protocol.fingerprint,
-        {metric: count(confusions[MODEL]) for metric, count in OUTCOMES.items()},
-    )
+    write_outcomes(out_dir, protocol.fingerprint, outcomes_of_counts(class_counts(confusions[MODEL])))
     write_scores(out_dir, scores, protocol=protocol.model_dump(mode="json"), classes=CLASS_NAMES, **details)
     return scores
 
@@ -162,35 +131,3 @@ def shown_scenes(scenes: Scenes, predictions: Mapping[str, np.ndarray]) -> dict[
         name: [Scene(*each) for each in zip(images, truths, masks[:NUM_SCENES], strict=True)]
         for name, masks in predictions.items()
     }
-
-
-def score_counts(
-    subject: str, counts: Int[np.ndarray, "repeats n k k"], protocol: SegmentationProtocol
-) -> list[Score]:
-    """mIoU, pixel accuracy and mean class accuracy from every scene's pixel counts; means over repeats."""
-    num_scenes = counts.shape[1]
-    draws = np.random.default_rng(protocol.seed)
-    weights = draws.multinomial(num_scenes, np.full(num_scenes, 1 / num_scenes), size=BOOTSTRAP_RESAMPLES)
-    resampled = np.stack([np.tensordot(weights, one, axes=1) for one in counts.astype(np.float64)])
-    totals = counts.sum(1)
-    scores = []
-    for metric, measure in METRICS.items():
-        value = float(measure(totals).mean())
-        low, high = interval_around(value, measure(resampled).mean(0))
-        per_class = intersections_over_unions(totals) if metric == MEAN_IOU else recalls(totals)
-        scores.append(
-            Score(
-                subject=subject,
-                dataset=protocol.dataset,
-                metric=metric,
-                value=value,
-                ci_low=low,
-                ci_high=high,
-                num_test=num_scenes,
-                split=protocol.split,
-                protocol=protocol.name,
-                protocol_fingerprint=protocol.fingerprint,
-                per_class=by_name(per_class.mean(0), CLASS_NAMES),
-            )
-        )
-    return scores

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from synclr_train.backbone import Encoder
-from synclr_train.evals.confusion import mean_iou
+from synclr_train.evals.confusion import class_counts, mean_iou
 from synclr_train.evals.digits_on_photos import BACKGROUND, CLASS_NAMES, SIDE, SceneRoles, Scenes
 from synclr_train.evals.features import patch_features, patch_pixels
 from synclr_train.evals.protocol import SegmentationProtocol
@@ -100,6 +100,6 @@ def choose(
         contest = head.contest(features, SIDE, BACKGROUND)
         for discount in sorted(protocol.background_discounts):
             masks = contest.masks(discount).cpu().numpy()
-            value = mean_iou(image_confusions(truths, masks, NUM_CLASSES).sum(0))
+            value = mean_iou(class_counts(image_confusions(truths, masks, NUM_CLASSES).sum(0)))
             tried.append((Choice(features.shape[-1], l2, discount, float(value)), head))
     return max(tried, key=lambda pair: pair[0].mean_iou)

@@ -1,21 +1,29 @@
-"""Pixel counts as predictions stream by: one confusion matrix in all, three numbers per class and image.
+"""Pixel counts as predictions stream by, and the scores and outcomes of counts: the same for every head.
 
-The confusion matrix says what was taken for what; the counts per image are enough for every measure and for
-resampling images, at a hundredth of the memory of a matrix per image.
+The confusion matrix of all images says what was taken for what; three counts per class and image are enough for
+every measure and for resampling images.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Float, Int, Num
+from jaxtyping import Int
 
-from synclr_train.evals.confusion import by_name, confusion_matrix
-from synclr_train.evals.outcomes import Outcomes
+from synclr_train.evals.confusion import (
+    by_name,
+    class_counts,
+    class_ious,
+    class_recalls,
+    confusion_matrix,
+    mean_class_accuracy,
+    mean_iou,
+    pixel_accuracy,
+)
+from synclr_train.evals.outcomes import Outcomes, overlaps, pixel_hits, pixel_recalls
 from synclr_train.evals.protocol import Protocol
 from synclr_train.evals.scores import BOOTSTRAP_RESAMPLES, Score, interval_around
 from synclr_train.evals.segmentation_datasets import IGNORED
-
-HITS, TRUE, PREDICTED = 0, 1, 2
 
 
 @dataclass
@@ -36,72 +44,50 @@ class Tally:
         counted = truth != IGNORED
         matrix = confusion_matrix(truth[counted], prediction[counted], self.num_classes)
         self.confusion += matrix
-        self.images.append(np.stack([np.diagonal(matrix), matrix.sum(1), matrix.sum(0)]))
+        self.images.append(class_counts(matrix))
 
 
-def mean_iou(counts: Num[np.ndarray, "*b 3 k"]) -> Float[np.ndarray, "*b"]:
-    """mIoU: over the classes that occur or are predicted."""
-    return np.asarray(np.nanmean(class_ious(counts), axis=-1))
+@dataclass(frozen=True)
+class Metric:
+    """One number of the literature from pixel counts `[*b, 3, k]`."""
 
-
-def mean_class_accuracy(counts: Num[np.ndarray, "*b 3 k"]) -> Float[np.ndarray, "*b"]:
-    """mAcc: recall over the classes that occur."""
-    return np.asarray(np.nanmean(class_recalls(counts), axis=-1))
-
-
-def pixel_accuracy(counts: Num[np.ndarray, "*b 3 k"]) -> Float[np.ndarray, "*b"]:
-    """aAcc: share of all counted pixels that are right."""
-    return np.asarray(counts[..., HITS, :].sum(-1) / counts[..., TRUE, :].sum(-1))
-
-
-def class_ious(counts: Num[np.ndarray, "*b 3 k"]) -> Float[np.ndarray, "*b k"]:
-    """Intersection over union; NaN for a class that neither occurs nor is predicted."""
-    hits = counts[..., HITS, :]
-    return _ratio(hits, counts[..., TRUE, :] + counts[..., PREDICTED, :] - hits)
-
-
-def class_recalls(counts: Num[np.ndarray, "*b 3 k"]) -> Float[np.ndarray, "*b k"]:
-    """Recall; NaN for a class that does not occur."""
-    return _ratio(counts[..., HITS, :], counts[..., TRUE, :])
+    measure: Callable[[np.ndarray], np.ndarray]
+    per_class: Callable[[np.ndarray], np.ndarray]
+    """Its values per class; for pixel accuracy, which has none, the recalls."""
+    outcomes: Callable[[np.ndarray], Outcomes]
+    """The counts behind it, image by image."""
 
 
 METRICS = {
-    "mean_iou": (mean_iou, class_ious),
-    "pixel_accuracy": (pixel_accuracy, class_recalls),
-    "mean_class_accuracy": (mean_class_accuracy, class_recalls),
+    "mean_iou": Metric(mean_iou, class_ious, overlaps),
+    "pixel_accuracy": Metric(pixel_accuracy, class_recalls, pixel_hits),
+    "mean_class_accuracy": Metric(mean_class_accuracy, class_recalls, pixel_recalls),
 }
-"""By name: the measure and its values per class."""
+"""By name: mIoU, aAcc and mAcc."""
 
 
-def outcomes_of_images(images: Int[np.ndarray, "n 3 k"]) -> dict[str, Outcomes]:
-    """The counts behind each metric, image by image."""
-    hits, true, predicted = (images[None, :, row] for row in (HITS, TRUE, PREDICTED))
-    return {
-        "mean_iou": Outcomes(hits, true + predicted - hits),
-        "pixel_accuracy": Outcomes(hits.sum(-1, keepdims=True), true.sum(-1, keepdims=True)),
-        "mean_class_accuracy": Outcomes(hits, true),
-    }
-
-
-def scores_of_tally(
-    subject: str, tally: Tally, protocol: Protocol, class_names: tuple[str, ...]
+def scores_of_counts(
+    subject: str,
+    counts: Int[np.ndarray, "repeats n 3 k"],
+    protocol: Protocol,
+    class_names: tuple[str, ...],
 ) -> list[Score]:
-    """mIoU, pixel accuracy (aAcc) and mean class accuracy (mAcc), with intervals over resampled images."""
-    images = np.stack(tally.images)
-    totals = images.sum(0)
-    num_images = len(images)
+    """Every metric from every image's pixel counts, as means over repeats, with intervals over resampled images."""
+    num_images = counts.shape[1]
     draws = np.random.default_rng(protocol.seed)
     weights = draws.multinomial(num_images, np.full(num_images, 1 / num_images), size=BOOTSTRAP_RESAMPLES)
-    resampled = np.tensordot(weights.astype(np.float64), images, axes=1)
+    weights = weights.astype(np.float64)
+    resampled = np.stack([np.tensordot(weights, one, axes=1) for one in counts])
+    totals = counts.sum(1)
     scores = []
-    for metric, (measure, per_class) in METRICS.items():
-        value = float(measure(totals))
-        low, high = interval_around(value, measure(resampled))
+    for name, metric in METRICS.items():
+        value = float(metric.measure(totals).mean())
+        low, high = interval_around(value, metric.measure(resampled).mean(0))
         scores.append(
             Score(
                 subject=subject,
                 dataset=protocol.dataset,
-                metric=metric,
+                metric=name,
                 value=value,
                 ci_low=low,
                 ci_high=high,
@@ -109,11 +95,12 @@ def scores_of_tally(
                 split=protocol.split,
                 protocol=protocol.name,
                 protocol_fingerprint=protocol.fingerprint,
-                per_class=by_name(per_class(totals), class_names),
+                per_class=by_name(metric.per_class(totals).mean(0), class_names),
             )
         )
     return scores
 
 
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.full(np.shape(whole), np.nan), where=whole > 0)
+def outcomes_of_counts(counts: Int[np.ndarray, "repeats n 3 k"]) -> dict[str, Outcomes]:
+    """By metric: the counts of every image, for pairwise comparison."""
+    return {name: metric.outcomes(counts) for name, metric in METRICS.items()}

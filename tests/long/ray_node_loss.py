@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,7 @@ DEADLINE_SECONDS = 420
 
 
 def main() -> None:
-    """On one network."""
-    compare(f"http://127.0.0.1:{DASHBOARD_PORT}", LocalNodes)
-
-
-def compare(address: str, make_nodes: Callable[[], Any]) -> None:
-    """Run undisturbed and on Ray, whose dashboard is at `address`; compare, print what happened."""
+    """Run both, compare, print what happened."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_bank(folder / "concepts", BANK)
@@ -55,9 +50,9 @@ def compare(address: str, make_nodes: Callable[[], Any]) -> None:
         print("undisturbed run: done", flush=True)
         disturbed = environment_of(folder, "ray") | {
             "SYNCLR_ENGINE": "ray",
-            "RAY_ADDRESS": address,
+            "RAY_ADDRESS": f"http://127.0.0.1:{DASHBOARD_PORT}",
         }
-        lose_a_node(folder, disturbed, make_nodes)
+        lose_a_node(folder, disturbed)
         expected, found = (content_of(Store(each["SYNCLR_STORE"])) for each in (quiet, disturbed))
         for table, rows in expected.items():
             assert found[table] == rows, table
@@ -77,35 +72,28 @@ def environment_of(folder: Path, name: str) -> dict[str, str]:
     }
 
 
-class LocalNodes:
-    """Three raylets of one network: a head without cores and two workers with a made-up GPU."""
-
-    def __init__(self) -> None:
-        from ray.cluster_utils import Cluster
-
-        node = {"object_store_memory": STORE_BYTES}
-        head = {**node, "num_cpus": 0, "include_dashboard": True, "dashboard_port": DASHBOARD_PORT}
-        self._cluster = Cluster(initialize_head=True, head_node_args=head)
-        added = [self._cluster.add_node(num_cpus=2, num_gpus=1, memory=4 * 2**30, **node) for _ in range(2)]
-        self._workers = {worker.node_id: worker for worker in added}
-
-    def lose(self, node_id: str) -> None:
-        """Kill every process of a node."""
-        self._cluster.remove_node(self._workers[node_id], allow_graceful=False)
-
-    def stop(self) -> None:
-        """End what is left."""
-        self._cluster.shutdown()
-
-
-def lose_a_node(folder: Path, environment: Mapping[str, str], make_nodes: Callable[[], Any]) -> None:
-    """Run the job on Ray and lose the node of step `images` while it draws."""
+def lose_a_node(folder: Path, environment: Mapping[str, str]) -> None:
+    """Run the job on Ray and kill the node of step `images` while it draws."""
     prepare_home(Path(environment["DAGSTER_HOME"]))
     os.environ.update(environment)
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # raylets start `dagster`
+    from ray.cluster_utils import Cluster
     from ray.job_submission import JobSubmissionClient
 
-    nodes = make_nodes()
+    node = {"object_store_memory": STORE_BYTES}
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={
+            **node,
+            "num_cpus": 0,
+            "include_dashboard": True,
+            "dashboard_port": DASHBOARD_PORT,
+        },
+    )
+    workers = {}
+    for _ in range(2):
+        worker = cluster.add_node(num_cpus=2, num_gpus=1, memory=4 * 2**30, **node)
+        workers[worker.node_id] = worker
     run = subprocess.Popen(
         [
             *(sys.executable, "-m", "dagster", "job", "execute", "-m", "synclr_assets.definitions"),
@@ -118,13 +106,14 @@ def lose_a_node(folder: Path, environment: Mapping[str, str], make_nodes: Callab
     try:
         client = JobSubmissionClient(environment["RAY_ADDRESS"])
         images = wait_for_drawing(client, Store(environment["SYNCLR_STORE"]), run)
-        nodes.lose(images.driver_node_id)
+        lost = workers[images.driver_node_id]
+        cluster.remove_node(lost, allow_graceful=False)
         drawn = Store(environment["SYNCLR_STORE"]).tables.count("images")
-        print(f"lost node {images.driver_node_id[:8]} of step images after {drawn} images", flush=True)
+        print(f"killed node {images.driver_node_id[:8]} of step images after {drawn} images", flush=True)
         assert run.wait(timeout=DEADLINE_SECONDS) == 0, (folder / "run.log").read_text()[-4000:]
     finally:
         run.kill()
-        nodes.stop()
+        cluster.shutdown()
     report(Path(environment["DAGSTER_HOME"]))
 
 

@@ -36,7 +36,8 @@ def loss_functions(
     targets = sinkhorn_knopp(wanted, temperature=0.05, num_iterations=3)
     patches = masked_patch_cross_entropy(scores, targets, masks, student_temperature=0.1)
     (contrast + patches).backward()
-    gradients = {"anchors": anchors.grad, "keys": keys.grad, "scores": scores.grad}
+    leaves = {"anchors": anchors, "keys": keys, "scores": scores}
+    gradients = {name: each.grad for name, each in leaves.items() if each.grad is not None}
     return {"contrast": contrast.detach(), "patches": patches.detach(), "targets": targets}, gradients
 
 
@@ -52,7 +53,10 @@ def method(
         with torch.no_grad():
             for parameter in module.teacher.parameters():
                 parameter.add_(0.02 * torch.randn_like(parameter))
-    terms = module.loss_terms(crops, masks, rows, recipe.steps - 1)
+    # In float32 the networks magnify the rounding of another batch size; the losses are float32 in any case.
+    module.double()
+    local_crops = None if crops.local_crops is None else crops.local_crops.double()
+    terms = module.loss_terms(Crops(crops.global_crops.double(), local_crops), masks, rows, recipe.steps - 1)
     torch.stack(list(terms.values())).sum().backward()
     gradients = {name: each.grad for name, each in module.student.named_parameters() if each.grad is not None}
     return {name: each.detach() for name, each in terms.items()}, gradients
@@ -108,6 +112,7 @@ def main(rank: str, num_ranks: str, store: str) -> None:
     )
     while True:
         name, part = pickle.load(sys.stdin.buffer)
+        answer: Any
         try:
             answer = WORKS[name](*part)
         except Exception as error:  # noqa: BLE001  # raised again in the test

@@ -31,7 +31,7 @@ def main(folder: str, part: str, last: str, *shards: str) -> None:
                 file.write(f"{batch.step} {index.caption_ids[row].decode()}\n")
         return honest(module, batch, batch_idx)
 
-    SynCLR.training_step = recorded  # type: ignore[method-assign]
+    SynCLR.training_step = recorded  # type: ignore[method-assign, assignment]
     fit(recipe, [Path(shard) for shard in shards], Path(folder) / "run")
 
 

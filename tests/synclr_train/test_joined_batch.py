@@ -20,8 +20,8 @@ NUM_RANKS = 2
 TOLERANCE = 2e-6
 """Of the greatest number of each tensor. The greatest errors seen: losses 2.4e-7, assignments 4.6e-7, gradients
 with respect to anchors, keys and scores 9.5e-7."""
-THROUGH_THE_NETWORKS = 2e-5
-"""The same for each parameter's gradient, where sums of many nearly cancel: 6.1e-6 seen."""
+THROUGH_THE_NETWORKS = 5e-5
+"""The same for each parameter's gradient, where sums of many nearly cancel: 4.0e-6 seen."""
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +77,9 @@ def test_the_losses_of_random_tensors(processes, captions, views, dim, patches, 
         assert error_of(measured, gradient) < TOLERANCE, name
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("objective", ["synclr", "stablerep", "simclr"])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    objective=st.sampled_from(["synclr", "stablerep", "simclr"]),
     captions=st.integers(1, 3),
     views=st.integers(2, 3),
     num_local=st.integers(0, 2),

@@ -5,6 +5,7 @@ Takes about two minutes: the daemon looks every 30 seconds.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ def a_tick_says(platform: RunningPlatform, reason: str) -> Callable[[], bool | N
     return look
 
 
-def ended_runs(platform: RunningPlatform) -> list[dict[str, object]] | None:
+def ended_runs(platform: RunningPlatform) -> list[dict[str, Any]] | None:
     """All runs, once there is one and all have ended; tags by name."""
     runs = platform.ask(RUNS)["runsOrError"]["results"]
     if not runs or any(run["status"] not in ("SUCCESS", "FAILURE", "CANCELED") for run in runs):

@@ -12,7 +12,7 @@ def test_progress_is_told_at_its_begin_once_a_second_and_at_its_end(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = iter([0.0, 0.0, 0.4, 0.8, 1.2, 1.2, 1.6, 1.8])
-    monkeypatch.setattr(observations.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("synclr_assets.defs.observations.time.monotonic", lambda: next(clock))
     context = dg.build_asset_context()
     context.log.addHandler(caplog.handler)
     with caplog.at_level(logging.INFO):

@@ -38,7 +38,7 @@ def test_from_a_bad_concept_to_a_model_that_did_not_read_it(made: Store) -> None
     assert recall.models["model_id"].to_pylist() == [first["model_id"]]
     assert recall.models["captions"].to_pylist() == [len(bad)]
     assert recall.scores["score"].to_pylist() == [f"{first['model_id']}/sklearn_digits/linear_probe_accuracy"]
-    assert recall.slices_to_retrain == ["everything"]
+    assert recall.trainings_to_repeat == [("everything", first["recipe"])]
     assert store.tables.open("recalls") is None, "finding out changes nothing"
 
     assert apply_recall(store, recall, "quinces look like pears")
