@@ -105,7 +105,11 @@ def main() -> None:
     "--strategy", type=click.Choice(["auto", "ddp", "fsdp"]), help="Replaces the recipe's strategy."
 )
 @click.option(
-    "--workers", "num_workers", type=click.IntRange(min=0), help="Replaces the recipe's num_workers."
+    "--workers",
+    "--num-workers",
+    "num_workers",
+    type=click.IntRange(min=0),
+    help="Replaces the recipe's num_workers.",
 )
 @click.option("--compile/--no-compile", "compiles", default=None, help="Replaces the recipe's `compiles`.")
 def fit(

@@ -9,6 +9,7 @@ import yaml
 from click.testing import CliRunner
 
 from synclr_train import cli
+from synclr_train.checkpointing import latest_checkpoint
 from synclr_train.recipes import RECIPES, get_recipe
 
 
@@ -46,11 +47,31 @@ def test_fit_then_export(tmp_path, shards, tiny_in_registry):
 def test_settings_of_the_machine_are_replaced(tmp_path, shards, tiny_in_registry):
     pattern = shards[0].parent / "*.tar"
     command = ("fit", "--recipe", "tiny", "--shards", pattern, "--out", tmp_path / "run", "--steps", 4)
-    trained = run(*command, "--workers", 1, "--devices", 1, "--strategy", "ddp", "--no-compile")
+    trained = run(*command, "--num-workers", 1, "--devices", 1, "--strategy", "ddp", "--no-compile")
     assert trained.exit_code == 0, trained.output
     written = json.loads((tmp_path / "run" / "recipe.json").read_text())
     assert (written["num_workers"], written["devices"], written["strategy"]) == (1, 1, "ddp")
     assert written["compiles"] is False
+
+
+def test_a_run_continues_with_other_settings_of_the_machine(tmp_path, shards, tiny_in_registry):
+    """Its weights are those of a run that never stopped; another seed would be another run and is refused."""
+    pattern = shards[0].parent / "*.tar"
+    command = ("fit", "--recipe", "tiny", "--shards", pattern)
+    assert run(*command, "--out", tmp_path / "whole").exit_code == 0
+    assert run(*command, "--out", tmp_path / "run").exit_code == 0
+    latest_checkpoint(tmp_path / "run").unlink()
+    (tmp_path / "run" / "encoder.safetensors").unlink()
+    half_way = latest_checkpoint(tmp_path / "run")
+    written_at = half_way.stat().st_mtime_ns
+    continued = run(*command, "--out", tmp_path / "run", "--workers", 1, "--strategy", "ddp")
+    assert continued.exit_code == 0, continued.output
+    assert half_way.stat().st_mtime_ns == written_at, "it began anew"
+    weights = [(tmp_path / name / "encoder.safetensors").read_bytes() for name in ("whole", "run")]
+    assert weights[0] == weights[1]
+    other = run(*command, "--out", tmp_path / "run", "--seed", 5)
+    assert other.exit_code == 1
+    assert "holds a run with another recipe" in other.output
 
 
 @pytest.mark.parametrize(
