@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from lightning.pytorch import LightningDataModule, Trainer
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.utils.data import DataLoader
@@ -170,6 +171,7 @@ def fit(
         resumed=resumed,
         on_event=on_event,
     )
+    had_group = dist.is_available() and dist.is_initialized()
     with torch.random.fork_rng(), warnings.catch_warnings():
         _quieten_lightning()
         trainer = build_trainer(recipe, recorder)
@@ -198,7 +200,10 @@ def fit(
                 trainer.fit(module, datamodule=SynCapsData(index, recipe, first_step, cache))
             except NonFiniteTermError as error:
                 raise recorder.non_finite(error.term, error.step) from error
-    return _finish(recipe, index, module, recorder, out_dir, is_writer=trainer.is_global_zero)
+    result = _finish(recipe, index, module, recorder, out_dir, is_writer=trainer.is_global_zero)
+    if trainer.world_size > 1 and not had_group:
+        dist.destroy_process_group()  # what this process does next is not shared, and the port is free again
+    return result
 
 
 def run_identity(recipe: Recipe, index: ShardIndex) -> str:
@@ -240,11 +245,11 @@ def build_trainer(recipe: Recipe, recorder: RunRecorder) -> Trainer:
 
 
 def strategy_of(recipe: Recipe, num_devices: int) -> str | ModelParallelStrategy:
-    """Lightning's strategy; one device splits nothing."""
-    if recipe.strategy != "fsdp":
-        return recipe.strategy
+    """Lightning's strategy; one device shares with nobody and opens no port for it."""
     if num_devices == 1:
         return "auto"
+    if recipe.strategy != "fsdp":
+        return recipe.strategy
     return ModelParallelStrategy(data_parallel_size=num_devices, tensor_parallel_size=1)
 
 

@@ -2,12 +2,14 @@
 
 import csv
 import json
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from safetensors.torch import load_file
 
 from synclr_train.checkpointing import latest_checkpoint
@@ -17,12 +19,14 @@ from tests.synclr_train.conftest import caption_id
 PROGRAM = """
 import sys
 from pathlib import Path
+import torch
 from synclr_train.config import Recipe
 from synclr_train.training import fit
 
 if __name__ == "__main__":
     folder, shards = Path(sys.argv[1]), [Path(name) for name in sys.argv[2:]]
     fit(Recipe.model_validate_json((folder / "recipe.json").read_text()), shards, folder / "run")
+    assert not torch.distributed.is_initialized(), "what comes after a run is not shared"
 """
 
 
@@ -81,3 +85,10 @@ def samples_read(run) -> list[int]:
 def test_batch_norm_over_cpu_processes_is_refused(tmp_path, shards, tiny_recipe):
     with pytest.raises(ValueError, match="shares BatchNorm over its devices"):
         fit(tiny_recipe(devices=2, strategy="ddp"), shards, tmp_path / "run")
+
+
+def test_one_device_opens_no_port_for_others(tmp_path, shards, whole_recipe, monkeypatch):
+    monkeypatch.delenv("MASTER_PORT", raising=False)
+    fit(whole_recipe(devices=1, strategy="ddp", steps=4), shards, tmp_path / "run")
+    assert not torch.distributed.is_initialized()
+    assert "MASTER_PORT" not in os.environ
