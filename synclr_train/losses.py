@@ -127,9 +127,14 @@ class _WeightedCrossEntropy(torch.autograd.Function):
         return gradient * outer[0].to(gradient.dtype), None, None, None
 
 
+def is_shared() -> bool:
+    """Whether this process trains together with others."""
+    return dist.is_available() and dist.is_initialized()
+
+
 def gather(tensor: Tensor, *, with_gradient: bool = False) -> Tensor:
     """The rows of all processes, in rank order; the tensor itself when there is one process."""
-    if not (dist.is_available() and dist.is_initialized()):
+    if not is_shared():
         return tensor
     if with_gradient:
         return torch.cat(all_gather_with_gradient(tensor))
@@ -150,6 +155,6 @@ def effective_rank(features: Float[Tensor, "n d"]) -> float:
 
 
 def _reduced(tensor: Tensor, operation: dist.ReduceOp.RedOpType) -> Tensor:
-    if dist.is_available() and dist.is_initialized():
+    if is_shared():
         dist.all_reduce(tensor, op=operation)
     return tensor

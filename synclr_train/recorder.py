@@ -17,7 +17,7 @@ from torch import Tensor
 from synclr_train.batches import StepBatch
 from synclr_train.checkpointing import ResumePoint, latest_checkpoint, save_resume_point
 from synclr_train.config import Recipe
-from synclr_train.losses import effective_rank
+from synclr_train.losses import effective_rank, is_shared
 from synclr_train.method import SynCLR
 from synclr_train.metrics import MetricsTable, TensorBoardCurves, TrainingEvent, Window, peak_memory_bytes
 from synclr_train.schedules import values_at
@@ -108,7 +108,7 @@ class RunRecorder(Callback):
     def all_quarantined(self) -> tuple[Quarantined, ...]:
         """What was left out, over all devices and all parts of the run, each once."""
         parts = [self.quarantined]
-        if dist.is_available() and dist.is_initialized():
+        if is_shared():
             parts = [[] for _ in range(dist.get_world_size())]
             dist.all_gather_object(parts, self.quarantined)
         return tuple(dict.fromkeys([*self.quarantined_before, *(each for part in parts for each in part)]))
@@ -192,13 +192,13 @@ class RunRecorder(Callback):
 def mean_over_devices(values: dict[str, float]) -> dict[str, float]:
     """Each value's mean over all processes; the values themselves when there is one."""
     summed = sum_over_devices(torch.tensor(list(values.values()), dtype=torch.float64))
-    num_ranks = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    num_ranks = dist.get_world_size() if is_shared() else 1
     return dict(zip(values, (summed / num_ranks).tolist(), strict=True))
 
 
 def sum_over_devices(tensor: Tensor) -> Tensor:
     """The sum of a CPU tensor over all processes, again on the CPU."""
-    if not (dist.is_available() and dist.is_initialized()):
+    if not is_shared():
         return tensor
     summed = tensor.to("cuda" if dist.get_backend() == "nccl" else "cpu", copy=True)
     dist.all_reduce(summed)

@@ -30,6 +30,7 @@ from synclr_train.config import Recipe
 from synclr_train.cropping import Cutter
 from synclr_train.export import RECIPE_FILE, export_encoder
 from synclr_train.group_cache import GroupCache, bytes_in
+from synclr_train.losses import is_shared
 from synclr_train.method import NonFiniteTermError, SynCLR
 from synclr_train.metrics import TrainingEvent
 from synclr_train.recorder import RunRecorder
@@ -171,7 +172,7 @@ def fit(
         resumed=resumed,
         on_event=on_event,
     )
-    had_group = dist.is_available() and dist.is_initialized()
+    had_group = is_shared()
     with torch.random.fork_rng(), warnings.catch_warnings():
         _quieten_lightning()
         trainer = build_trainer(recipe, recorder)
@@ -201,7 +202,7 @@ def fit(
             except NonFiniteTermError as error:
                 raise recorder.non_finite(error.term, error.step) from error
     result = _finish(recipe, index, module, recorder, out_dir, is_writer=trainer.is_global_zero)
-    if trainer.world_size > 1 and not had_group:
+    if is_shared() and not had_group:
         dist.destroy_process_group()  # what this process does next is not shared, and the port is free again
     return result
 

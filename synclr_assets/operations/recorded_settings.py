@@ -16,19 +16,10 @@ from synclr_assets.synthesis.identity import digest_hex
 
 FOLDER = "settings"
 UNSEEN = frozenset(
-    {
-        *("batch_size", "images_per_batch", "device", "compile", "channels_last", "vae_slicing"),
-        *(
-            "base_url",
-            "api_key_env",
-            "timeout_seconds",
-            "max_concurrency",
-            "max_tries",
-            "max_backoff_seconds",
-        ),
-        *("usd_per_million_prompt_tokens", "usd_per_million_completion_tokens", "batch_price_factor"),
-        *("use_batch_api", "batch_poll_seconds", "least_requests_per_batch", "requests_per_batch"),
-    }
+    "batch_size images_per_batch device compile channels_last vae_slicing "
+    "base_url api_key_env timeout_seconds max_concurrency max_tries max_backoff_seconds "
+    "usd_per_million_prompt_tokens usd_per_million_completion_tokens batch_price_factor "
+    "use_batch_api batch_poll_seconds least_requests_per_batch requests_per_batch".split()
 )
 """Fields that are in no fingerprint: they change how fast rows are made, where, and for how much."""
 SHOWN = 2

@@ -92,6 +92,23 @@ def write_bank(folder: Path, files: dict[str, str]) -> ConceptBank:
     return read_bank(folder)
 
 
+def platform_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, bank: dict[str, str], **more: str
+) -> dict[str, str]:
+    """Variables, set for the test, of a platform of its own below the folder, where the test then is."""
+    write_bank(folder / "concepts", bank)
+    values = {
+        "SYNCLR_CONCEPTS": str(folder / "concepts"),
+        "SYNCLR_STORE": str(folder / "store"),
+        "DAGSTER_HOME": str(folder / "dagster"),
+        **more,
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(folder)
+    return values
+
+
 def content_of(store: Store) -> dict[str, Any]:
     """All rows of all tables in key order, less wall-clock columns and costs per batch, and all files' hashes."""
     content: dict[str, Any] = {}

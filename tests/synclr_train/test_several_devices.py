@@ -37,6 +37,8 @@ def test_two_processes_share_the_captions_of_each_step(tmp_path, shards, whole_r
     command = [sys.executable, str(tmp_path / "program.py"), str(tmp_path), *map(str, shards)]
     subprocess.run(command, check=True, timeout=180)
     result = json.loads((tmp_path / "run" / "result.json").read_text())
+    again = fit(recipe, shards, tmp_path / "run")
+    assert again.weights_sha256 == result["weights_sha256"], "a finished run is told again, without processes"
     alone = fit(whole_recipe(steps=4), shards, tmp_path / "alone")
     read = {name: each["captions"] for name, each in result["samples_per_shard"].items()}
     assert read == {name: each.captions for name, each in alone.samples_per_shard.items()}

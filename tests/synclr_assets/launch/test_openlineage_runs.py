@@ -14,7 +14,7 @@ from synclr_assets.launch.runs import Launcher, RunFailedError
 from synclr_assets.provenance.models import models
 from synclr_assets.store.schemas import TABLES
 from synclr_assets.store.store import Store
-from tests.synclr_assets.conftest import write_bank
+from tests.synclr_assets.conftest import platform_environment
 from tests.synclr_assets.launch.test_runs import ignore
 from tests.synclr_assets.provenance.openlineage_server import LineageServer, check_event, lineage_server
 
@@ -30,17 +30,7 @@ Node = tuple[str, str, str]
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    write_bank(tmp_path / "concepts", BANK)
-    values = {
-        "SYNCLR_CONCEPTS": str(tmp_path / "concepts"),
-        "SYNCLR_STORE": str(tmp_path / "store"),
-        "DAGSTER_HOME": str(tmp_path / "dagster"),
-        **SECRETS,
-    }
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    return values
+    return platform_environment(tmp_path, monkeypatch, BANK, **SECRETS)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from synclr_assets.launch.runs import Launcher, RunFailedError
 from synclr_assets.provenance.lineage import caption_lineage, captions_of_model, model_lineage
 from synclr_assets.provenance.models import models
 from synclr_assets.store.store import Store
-from tests.synclr_assets.conftest import write_bank
+from tests.synclr_assets.conftest import platform_environment
 
 BANK = {
     "letters.yaml": "captions: 40\nconcepts: [digit one, digit two, digit three, mug]\n",
@@ -24,16 +24,7 @@ BANK = {
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    write_bank(tmp_path / "concepts", BANK)
-    values = {
-        "SYNCLR_CONCEPTS": str(tmp_path / "concepts"),
-        "SYNCLR_STORE": str(tmp_path / "store"),
-        "DAGSTER_HOME": str(tmp_path / "dagster"),
-    }
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    return values
+    return platform_environment(tmp_path, monkeypatch, BANK)
 
 
 def ignore(entry: dg.EventLogEntry) -> None:
