@@ -11,7 +11,9 @@ from typing import Any
 
 import dagster as dg
 
+from synclr_assets.defs.lost_attempts import end_if_lost
 from synclr_assets.defs.openlineage import told
+from synclr_assets.store.errors import FencedError
 from synclr_assets.store.store import Store
 
 MakeBucket = Callable[[str], dg.MaterializeResult]
@@ -33,28 +35,36 @@ MANY_BUCKETS_AFTER_MANY = dg.BackfillPolicy.multi_run(32)
 def each_bucket(context: dg.AssetExecutionContext, store: Store, make: MakeBucket) -> Iterator[Told]:
     """Make every bucket of the run. A user's mistake with one of several buckets does not stop the others.
 
-    Raises dg.Failure at the end where a bucket could not be made, naming each with its cause.
+    Raises dg.Failure at the end where a bucket could not be made, naming each with its cause. One that another run took
+    over is not tried again: the retry would take it back, and so on.
     """
     buckets = list(context.partition_keys)
     if len(buckets) == 1:
-        result = told(context, store, buckets[0], partial(make, buckets[0]))
+        try:
+            result = told(context, store, buckets[0], partial(make, buckets[0]))
+        except FencedError as error:
+            end_if_lost(context, error)
+            raise dg.Failure(str(error), allow_retries=False) from error
         yield result._replace(check_results=_named(result, buckets[0]))
         return
     _require_one_asset(context)
     verdicts: dict[str, list[dg.AssetCheckResult]] = {}
-    faults: dict[str, str] = {}
+    faults: dict[str, ValueError] = {}
     for bucket in buckets:
         try:
             result = told(context, store, bucket, partial(make, bucket))
         except ValueError as error:
-            faults[bucket] = str(error)
+            if isinstance(error, FencedError):
+                end_if_lost(context, error)
+            faults[bucket] = error
             context.log.error(f"{bucket}: {error}")
             continue
         verdicts[bucket] = _named(result, bucket)
         _tell(context, bucket, result, verdicts[bucket])
     if faults:
         raise dg.Failure(
-            f"{len(faults)} of {len(buckets)} buckets were not made. " + " ".join(faults.values())
+            f"{len(faults)} of {len(buckets)} buckets were not made. " + " ".join(map(str, faults.values())),
+            allow_retries=not any(isinstance(error, FencedError) for error in faults.values()),
         )
     yield from _summaries(context, verdicts)
 
@@ -101,8 +111,8 @@ def _version_tags(
     tags = {"dagster/data_version": data_version.value, "dagster/data_version_is_user_provided": "true"}
     if spec.code_version is not None:
         tags["dagster/code_version"] = spec.code_version
-    if context.has_tag("dagster/backfill"):
-        tags["dagster/backfill"] = str(context.get_tag("dagster/backfill"))
+    if "dagster/backfill" in context.run.tags:
+        tags["dagster/backfill"] = context.run.tags["dagster/backfill"]
     for dep in spec.deps:
         of_bucket = dg.AssetRecordsFilter(dep.asset_key, asset_partitions=[bucket])
         newest = context.instance.fetch_materializations(of_bucket, limit=1).records

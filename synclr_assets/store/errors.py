@@ -20,6 +20,11 @@ class OlderSchemaError(StoreError):
 class FencedError(StoreError):
     """Another run took over the same stage of the same bucket generation."""
 
+    def __init__(self, message: str, by_run: str | None = None) -> None:
+        super().__init__(message)
+        self.by_run = by_run
+        """The run that did; None where that is not known."""
+
 
 class SettingsChangedError(StoreError):
     """Rows of this generation were made with other settings; a generation never mixes settings."""

@@ -19,6 +19,10 @@ from deltalake.exceptions import CommitFailedError
 from synclr_assets.store.errors import FencedError, SettingsChangedError
 from synclr_assets.store.tables import MAX_COMMIT_RETRIES, Tables, sql_literal
 
+SEARCHED_COMMITS = 1000
+"""Commits of other buckets that may lie after that of an overtaking run."""
+_RUN, _STAGE, _UNIT = "synclr.run", "synclr.stage", "synclr.unit"
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -170,11 +174,19 @@ class StageWriter:
         newest = handle.transaction_version(self._writer_id) or 0
         if newest > self._writer:
             raise FencedError(
-                f"Another run took over {self._stage} of {self._unit}; this one stops, its committed work stays."
+                f"Another run took over {self._stage} of {self._unit}; this one stops, its committed work stays.",
+                self._newest_run(handle),
             )
 
+    def _newest_run(self, handle: DeltaTable) -> str | None:
+        """Who committed last to this stage and unit, as far as the newest commits say."""
+        for commit in handle.history(SEARCHED_COMMITS):
+            if (commit.get(_STAGE), commit.get(_UNIT)) == (self._stage, str(self._unit)):
+                return commit.get(_RUN) or None
+        return None
+
     def _metadata(self) -> dict[str, str]:
-        return {"synclr.run": self._run_id, "synclr.stage": self._stage, "synclr.unit": str(self._unit)}
+        return {_RUN: self._run_id, _STAGE: self._stage, _UNIT: str(self._unit)}
 
 
 def check_settings(

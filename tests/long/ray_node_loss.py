@@ -4,17 +4,19 @@ A Ray cluster of three raylets on this machine, two of them with a made-up GPU. 
 every table and shard must equal those of an undisturbed run on the local engine. About two minutes.
 """
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psutil
 
 from synclr_assets.defs.jobs import DATASET_JOB
 from synclr_assets.launch.instance import prepare_home
@@ -22,7 +24,7 @@ from synclr_assets.launch.runs import Launcher
 from synclr_assets.store.store import Store
 from tests.synclr_assets.conftest import content_of, write_bank
 
-BANK = {"letters.yaml": "captions: 600\nconcepts: [digit one, digit two, digit three, mug, kite, drum]\n"}
+CONCEPTS = "[digit one, digit two, digit three, mug, kite, drum]"
 SETTINGS = "dataset: {image_captions_per_commit: 8, captions_per_commit: 64}"
 COMPUTE = """
 compute:
@@ -36,23 +38,27 @@ compute:
 DASHBOARD_PORT = 18265
 STORE_BYTES = 80_000_000
 DEADLINE_SECONDS = 420
+STEP_COMMAND = {"api", "execute_step"}
 
 
 def main() -> None:
-    """Run both, compare, print what happened."""
+    """On one network."""
+    compare(f"http://127.0.0.1:{DASHBOARD_PORT}", LocalNodes, 600)
+
+
+def compare(address: str, make_nodes: Callable[[], Any], num_captions: int) -> None:
+    """Run undisturbed and on Ray, whose dashboard is at `address`; compare, print what happened."""
+    bank = {"letters.yaml": f"captions: {num_captions}\nconcepts: {CONCEPTS}\n"}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_bank(folder / "concepts", BANK)
+        write_bank(folder / "concepts", bank)
         (folder / "quiet.yaml").write_text(SETTINGS)
         (folder / "ray.yaml").write_text(SETTINGS + COMPUTE)
         quiet = environment_of(folder, "quiet")
         Launcher({**os.environ, **quiet}).make_dataset("letters", None, lambda entry: None)
         print("undisturbed run: done", flush=True)
-        disturbed = environment_of(folder, "ray") | {
-            "SYNCLR_ENGINE": "ray",
-            "RAY_ADDRESS": f"http://127.0.0.1:{DASHBOARD_PORT}",
-        }
-        lose_a_node(folder, disturbed)
+        disturbed = environment_of(folder, "ray") | {"SYNCLR_ENGINE": "ray", "RAY_ADDRESS": address}
+        lose_a_node(folder, disturbed, make_nodes)
         expected, found = (content_of(Store(each["SYNCLR_STORE"])) for each in (quiet, disturbed))
         for table, rows in expected.items():
             assert found[table] == rows, table
@@ -72,28 +78,47 @@ def environment_of(folder: Path, name: str) -> dict[str, str]:
     }
 
 
-def lose_a_node(folder: Path, environment: Mapping[str, str]) -> None:
-    """Run the job on Ray and kill the node of step `images` while it draws."""
+class LocalNodes:
+    """Three raylets of one network: a head without cores and two workers with a made-up GPU."""
+
+    def __init__(self) -> None:
+        from ray.cluster_utils import Cluster
+
+        node: dict[str, Any] = {"object_store_memory": STORE_BYTES}
+        head = {**node, "num_cpus": 0, "include_dashboard": True, "dashboard_port": DASHBOARD_PORT}
+        self._cluster = Cluster(initialize_head=True, head_node_args=head)
+        added = [self._cluster.add_node(num_cpus=2, num_gpus=1, memory=4 * 2**30, **node) for _ in range(2)]
+        self._workers = {worker.node_id: worker for worker in added}
+
+    def lose(self, node_id: str) -> str:
+        """Kill all that the node started, as a power cut does, and say so.
+
+        A raylet's death alone leaves its step drawing to the end. Raises AssertionError where the step ran elsewhere.
+        """
+        lost = self._workers[node_id]
+        raylet = psutil.Process(lost.all_processes["raylet"][0].process.pid)
+        started = raylet.children(recursive=True)
+        assert any(set(process.cmdline()) >= STEP_COMMAND for process in started), "the step runs elsewhere"
+        raylet.kill()
+        for process in started:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._cluster.remove_node(lost, allow_graceful=False)
+        return f"killed its {len(started) + 1} processes, the step's own among them"
+
+    def stop(self) -> None:
+        """End what is left."""
+        self._cluster.shutdown()
+
+
+def lose_a_node(folder: Path, environment: Mapping[str, str], make_nodes: Callable[[], Any]) -> None:
+    """Run the job on Ray and lose the node of step `images` while it draws."""
     prepare_home(Path(environment["DAGSTER_HOME"]))
     os.environ.update(environment)
     os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # raylets start `dagster`
-    from ray.cluster_utils import Cluster
     from ray.job_submission import JobSubmissionClient
 
-    node = {"object_store_memory": STORE_BYTES}
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={
-            **node,
-            "num_cpus": 0,
-            "include_dashboard": True,
-            "dashboard_port": DASHBOARD_PORT,
-        },
-    )
-    workers = {}
-    for _ in range(2):
-        worker = cluster.add_node(num_cpus=2, num_gpus=1, memory=4 * 2**30, **node)
-        workers[worker.node_id] = worker
+    nodes = make_nodes()
     run = subprocess.Popen(
         [
             *(sys.executable, "-m", "dagster", "job", "execute", "-m", "synclr_assets.definitions"),
@@ -106,14 +131,13 @@ def lose_a_node(folder: Path, environment: Mapping[str, str]) -> None:
     try:
         client = JobSubmissionClient(environment["RAY_ADDRESS"])
         images = wait_for_drawing(client, Store(environment["SYNCLR_STORE"]), run)
-        lost = workers[images.driver_node_id]
-        cluster.remove_node(lost, allow_graceful=False)
+        done = nodes.lose(images.driver_node_id)
         drawn = Store(environment["SYNCLR_STORE"]).tables.count("images")
-        print(f"killed node {images.driver_node_id[:8]} of step images after {drawn} images", flush=True)
+        print(f"node {images.driver_node_id[:8]} of step images, at {drawn} images: {done}", flush=True)
         assert run.wait(timeout=DEADLINE_SECONDS) == 0, (folder / "run.log").read_text()[-4000:]
     finally:
         run.kill()
-        cluster.shutdown()
+        nodes.stop()
     report(Path(environment["DAGSTER_HOME"]))
 
 

@@ -15,6 +15,7 @@ FEWEST_FAULTS = 10
 SAID = (
     "were made with settings",
     "Another run took over",
+    "A later attempt of this step has it",
     "The world changed since plan",
     "has schema version",
 )

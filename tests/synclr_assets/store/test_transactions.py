@@ -79,9 +79,11 @@ def test_side_rows_without_their_commit_are_removed_when_the_stage_opens_again(
 def test_of_two_writers_the_earlier_one_is_fenced_off_and_doubles_nothing(store: Store) -> None:
     earlier = open_writer(store)
     earlier.commit(3, facts(FRUIT, 0, 3), {"image_bytes": encoded(FRUIT, 0, 3)})
-    later = open_writer(store)
-    with pytest.raises(FencedError, match="Another run took over images of fruit generation 0"):
+    later = open_writer(store, run_id="later run")
+    open_writer(store, Unit("tree", 0), run_id="a run of another bucket")
+    with pytest.raises(FencedError, match="Another run took over images of fruit generation 0") as raised:
         earlier.commit(6, facts(FRUIT, 3, 6), {"image_bytes": encoded(FRUIT, 3, 6)})
+    assert raised.value.by_run == "later run"
     later.commit(6, facts(FRUIT, 3, 6), {"image_bytes": encoded(FRUIT, 3, 6)})
     assert positions(store, "images") == positions(store, "image_bytes") == list(range(6))
 
