@@ -15,9 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from synclr_train.allocation import keep_freed_memory
 from synclr_train.config import Recipe
-from synclr_train.cores import share_cores
+from synclr_train.process import prepare_process
 from synclr_train.recipes import get_recipe
 from synclr_train.recipes.ablations import MINIATURE_TABLE_4
 from synclr_train.shard_files import ShardFile, find_shards
@@ -39,8 +38,7 @@ def main(
     patterns: tuple[str, ...], recipes: str, seeds: str, steps: int | None, split: str, out_dir: Path
 ) -> None:
     """Train and score every recipe with every seed, then print mean and 95 % interval over the seeds."""
-    share_cores()
-    keep_freed_memory()
+    prepare_process()
     try:
         shards = find_shards(patterns)
         chosen = [get_recipe(name) for name in recipes.split(",")]

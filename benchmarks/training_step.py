@@ -16,12 +16,11 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional
 
-from synclr_train.allocation import keep_freed_memory
 from synclr_train.augment import Crops
 from synclr_train.config import Recipe
-from synclr_train.cores import share_cores
 from synclr_train.masking import draw_masks
 from synclr_train.method import SynCLR
+from synclr_train.process import prepare_process
 from synclr_train.recipes import vit_s16
 from synclr_train.training import computes_bfloat16
 
@@ -165,8 +164,7 @@ def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
 )
 def main(captions: int, rounds: int, precision: Literal["auto", "float32", "bfloat16"]) -> None:
     """Time one training step against bare encoder passes and a straightforward implementation."""
-    share_cores()
-    keep_freed_memory()
+    prepare_process()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     base = vit_s16()
     recipe = base.varied(batch=base.batch.model_copy(update={"captions": captions}))

@@ -12,8 +12,7 @@ import click
 import yaml
 from pydantic import ValidationError
 
-from synclr_train.allocation import keep_freed_memory
-from synclr_train.cores import share_cores
+from synclr_train.process import prepare_process
 from synclr_train.recipes import RECIPES, get_recipe
 from synclr_train.shard_files import find_shards
 
@@ -32,6 +31,11 @@ SHOWN_QUARANTINED = 10
 
 class LazyGroup(click.Group):
     """A group that imports the evaluations' commands only when one of them is asked for."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command in a process that was prepared before any module of torch is there."""
+        prepare_process()
+        return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, without importing anything."""
@@ -135,8 +139,6 @@ def fit(
         shards = find_shards(patterns)
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        share_cores()
-        keep_freed_memory()
         from synclr_train.metrics import TrainingEvent
         from synclr_train.recorder import NonFiniteLossError
         from synclr_train.shards import describe

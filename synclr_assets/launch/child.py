@@ -15,8 +15,7 @@ from dagster_pipes import (
 )
 
 from synclr_assets.launch.tasks import TASKS, EvalTask, FitTask, ProbeTask
-from synclr_train.allocation import keep_freed_memory
-from synclr_train.cores import share_cores
+from synclr_train.process import prepare_process
 
 PROGRESS_LINES = 20
 
@@ -27,8 +26,7 @@ def main() -> int:
         return _follow()
     with open_dagster_pipes() as pipes:
         task = TASKS.validate_python(pipes.get_extra("task"))
-        share_cores()  # before torch is imported
-        keep_freed_memory()
+        prepare_process()
         from synclr_train.recorder import NonFiniteLossError
 
         try:
@@ -50,8 +48,7 @@ def _follow() -> int:
     with PipesDefaultContextLoader().load_context(parameters) as data:
         task = TASKS.validate_python((data["extras"] or {})["task"])
     assert isinstance(task, FitTask)
-    share_cores()
-    keep_freed_memory()
+    prepare_process()
     from synclr_train.config import Recipe
     from synclr_train.training import fit
 
@@ -82,6 +79,7 @@ def _fit(pipes: PipesContext, task: FitTask) -> None:
 
 
 def _probe(pipes: PipesContext, task: ProbeTask) -> None:
+    from synclr_train.evals.events import said
     from synclr_train.evals.linear_probe import run_linear_probe
 
     run_linear_probe(
@@ -91,11 +89,12 @@ def _probe(pipes: PipesContext, task: ProbeTask) -> None:
         split=task.split,
         baselines=task.baselines,
         cache_dir=Path(task.cache_dir) if task.cache_dir else None,
-        on_event=lambda message: pipes.log.info(str(message)),
+        on_event=lambda event: pipes.log.info(said(event)),
     )
 
 
 def _evaluate(pipes: PipesContext, task: EvalTask) -> None:
+    from synclr_train.evals.events import said
     from synclr_train.evals.segmentation import LINEAR, run_segmentation
 
     run_segmentation(
@@ -105,7 +104,7 @@ def _evaluate(pipes: PipesContext, task: EvalTask) -> None:
         head=task.head or LINEAR,
         split=task.split,
         baselines=task.baselines,
-        on_event=lambda message: pipes.log.info(str(message)),
+        on_event=lambda event: pipes.log.info(said(event)),
     )
 
 

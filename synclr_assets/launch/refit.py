@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 
 from synclr_assets.launch.tasks import FitTask
-from synclr_train.cores import share_cores
+from synclr_train.process import prepare_process
 
 
 def main(task_file: str) -> int:
     """Train what the task says; the trainer's files carry the result."""
     task = FitTask.model_validate_json(Path(task_file).read_text(encoding="utf-8"))
-    share_cores()  # before torch is imported
+    prepare_process()
     from synclr_train.config import Recipe
     from synclr_train.recorder import NonFiniteLossError
     from synclr_train.training import fit

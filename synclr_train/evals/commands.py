@@ -1,6 +1,6 @@
 """`synclr-train probe` and `synclr-train segment`: an exported encoder beside its baselines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -9,6 +9,7 @@ from rich.table import Table
 
 from synclr_train.evals.datasets import DIGITS
 from synclr_train.evals.digits_on_photos import DIGITS_ON_PHOTOS
+from synclr_train.evals.events import said
 from synclr_train.evals.finetune_recipes import FINETUNE_RECIPES, get_finetune_recipe
 from synclr_train.evals.protocol import Split
 from synclr_train.evals.scores import Score, require_comparable
@@ -106,13 +107,6 @@ def segment(
 ) -> None:
     """Segmentation by a linear head on frozen patch features, or by a trained head, with pictures."""
     with Console(stderr=True).status("segmenting") as status:
-
-        def show(event: Mapping[str, object]) -> None:
-            if event["event"] == "trained":
-                status.update(f"step {event['step']} of {event['steps']}, loss {event['loss']:.3f}")
-            else:
-                status.update(f"measured {event['subject']}: {event['metric']}")
-
         try:
             from synclr_train.evals.segmentation import run_segmentation
 
@@ -124,7 +118,7 @@ def segment(
                 steps=steps,
                 split=split,
                 baselines=("random_weights",) if random_weights and head != "linear" else None,
-                on_event=show,
+                on_event=lambda event: status.update(said(event)),
             )
         except ValueError as error:
             raise click.ClickException(str(error)) from error
@@ -215,15 +209,6 @@ def finetune(
         except ValueError as error:
             raise click.ClickException(str(error)) from error
     print_scores(scores, out_dir)
-
-
-def said(event: Mapping[str, object]) -> str:
-    """One line for an event of an evaluation."""
-    if event["event"] == "feature_cache_damaged":
-        return f"{event['file']} is damaged and is made again"
-    if event["event"] == "epoch":
-        return f"epoch {event['epoch']}: loss {event['lowest_loss']:.3f}"
-    return f"measured {event['subject']} on {event['dataset']}: {event['metric']}"
 
 
 def score_table(scores: Sequence[Score]) -> Table:
