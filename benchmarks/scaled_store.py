@@ -1,26 +1,27 @@
 """Stores of any number of bucket generations, as Delta logs: all that `synclr status` and a plan read.
 
 A small bucket is really made; its entries in the logs are repeated under other names, so that statistics and their
-sizes are real. The data files they name do not exist, but for the few rows of `concepts`: a store of a million files
-takes no space.
+sizes are real. The data files they name do not exist, but for the few rows of `concepts` and `shards`: a store of a
+million files takes no space.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from deltalake import write_deltalake
+from deltalake import CommitProperties, Transaction, write_deltalake
 from deltalake.transaction import AddAction
 
-from benchmarks.orchestration import BUCKET, METHODS
+from benchmarks.orchestration import METHODS
 from synclr_assets.concept_bank.bank import ConceptBank, read_bank
 from synclr_assets.store.store import Store
 
@@ -49,10 +50,11 @@ class Sample:
         (folder / "concepts").mkdir()
         names = "[digit one, digit two, digit three, mug, kite, drum, owl, apple]"
         bucket = f"captions: {SAMPLE_CAPTIONS}\nconcepts: {names}\n"
-        (folder / "concepts" / f"{BUCKET}.yaml").write_text(bucket)
+        (folder / "concepts" / "sample.yaml").write_text(bucket)
         made = [sys.executable, "-m", "benchmarks.orchestration", f"--captions={SAMPLE_CAPTIONS}"]
+        alone = ["--buckets=1", "--dataset-only"]
         subprocess.run(
-            [*made, f"--method={METHODS[0]}", f"--folder={folder}"], check=True, capture_output=True
+            [*made, *alone, f"--method={METHODS[0]}", f"--folder={folder}"], check=True, capture_output=True
         )
         self.store = Store(folder / "store")
 
@@ -81,7 +83,14 @@ def write_store(root: Path, bank: ConceptBank, sample: Sample, commits: int, gen
     another file than today's."""
     store = Store(root)
     _write_concepts(store, bank, sample, generations)
-    for table in TABLES:
+    _write_shards(store, bank, sample, generations)
+    cursors = [
+        Transaction(f"images/{name}/{generation}{suffix}", cursor)
+        for name, bucket in bank.buckets.items()
+        for generation in range(generations)
+        for suffix, cursor in (("", bucket.num_captions), ("/writer", 1))
+    ]
+    for table in (name for name in TABLES if name != "shards"):
         template = sample.entries(table)[0]
         log_files(
             store,
@@ -92,6 +101,7 @@ def write_store(root: Path, bank: ConceptBank, sample: Sample, commits: int, gen
                 for generation in range(generations)
                 for part in range(commits)
             ),
+            cursors if table == "images" else (),
         )
     of_stage = {json.loads(one["stats"])["minValues"]["stage"]: one for one in sample.entries("ledger")}
     log_files(
@@ -108,11 +118,19 @@ def write_store(root: Path, bank: ConceptBank, sample: Sample, commits: int, gen
     return store
 
 
-def log_files(store: Store, table: str, entries: Iterator[AddAction]) -> None:
+def log_files(
+    store: Store, table: str, entries: Iterator[AddAction], cursors: Sequence[Transaction] = ()
+) -> None:
     """One commit of files that do not exist, and a checkpoint, as after a hundred real commits."""
     handle = store.tables.open_or_create(table)
     spec = store.tables.spec(table)
-    handle.create_write_transaction(list(entries), "append", spec.schema, list(spec.partition_by))
+    handle.create_write_transaction(
+        list(entries),
+        "append",
+        spec.schema,
+        list(spec.partition_by),
+        commit_properties=CommitProperties(app_transactions=list(cursors) or None),
+    )
     handle.update_incremental()
     handle.create_checkpoint()
 
@@ -145,21 +163,49 @@ def _entry(template: dict[str, Any], bucket: str, generation: int, num_rows: int
 
 
 def _write_concepts(store: Store, bank: ConceptBank, sample: Sample, generations: int) -> None:
+    """The sample's concepts under every bucket's name, each with an equal part of its captions."""
     rows = sample.store.tables.read("concepts")
     parts = []
     for name, bucket in bank.buckets.items():
+        shares = [bucket.num_captions // rows.num_rows] * rows.num_rows
+        shares[0] += bucket.num_captions - sum(shares)
         for generation in range(generations):
             fingerprint = bucket.fingerprint if generation == generations - 1 else f"{generation:032x}"
-            part = rows
-            for column, value in (
-                ("bucket", name),
-                ("generation", generation),
-                ("bucket_fingerprint", fingerprint),
-            ):
-                place = part.schema.get_field_index(column)
-                field = part.schema.field(column)
-                part = part.set_column(place, field, pa.repeat(pa.scalar(value, field.type), part.num_rows))
-            parts.append(part)
+            values = {"bucket": name, "generation": generation, "bucket_fingerprint": fingerprint}
+            parts.append(_with(rows, {**values, "num_captions": shares}))
     every = pa.concat_tables(parts)
     assert pc.count_distinct(every["bucket"]).as_py() == len(bank.buckets)
     write_deltalake(store.tables.open_or_create("concepts"), every, mode="append")
+
+
+def _write_shards(store: Store, bank: ConceptBank, sample: Sample, generations: int) -> None:
+    """As many rows as the bucket has shards, of the sample's first shard but for numbers and names."""
+    first = sample.store.tables.read("shards").slice(0, 1)
+    parts = []
+    for name, bucket in bank.buckets.items():
+        sizes = [
+            min(CAPTIONS_PER_SHARD, bucket.num_captions - start)
+            for start in range(0, bucket.num_captions, CAPTIONS_PER_SHARD)
+        ]
+        rows = first.take([0] * len(sizes))
+        for generation in range(generations):
+            numbers = list(range(len(sizes)))
+            places = [f"{name}/{generation}/{number:06d}" for number in numbers]
+            own = {
+                "shard_index": numbers,
+                "num_captions": sizes,
+                "key": [f"shards/{place}.tar" for place in places],
+                "sha256": [hashlib.sha256(place.encode()).hexdigest() for place in places],
+            }
+            parts.append(_with(rows, {"bucket": name, "generation": generation, **own}))
+    write_deltalake(store.tables.open_or_create("shards"), pa.concat_tables(parts), mode="append")
+
+
+def _with(rows: pa.Table, values: dict[str, Any]) -> pa.Table:
+    """The rows with other values in some columns: one for all, or a list."""
+    for column, value in values.items():
+        place = rows.schema.get_field_index(column)
+        field = rows.schema.field(column)
+        new = value if isinstance(value, list) else [value] * rows.num_rows
+        rows = rows.set_column(place, field, pa.array(new, field.type))
+    return rows

@@ -70,6 +70,8 @@ class TrainerSection(_Section):
     """Whether a trained head is trained from random weights too, as a baseline; it doubles the cost."""
     gpus: int = Field(default=0, ge=0)
     """GPUs per machine that a training asks for; 0: one if this machine has any, else its cores."""
+    shard_cache_gb: float = Field(default=100.0, ge=0)
+    """Images of a store on S3 that a training keeps on its machine's disk; a local store's are read in place."""
     nodes: int = Field(default=1, gt=0)
     """Machines of one training; more than one needs engine k8s."""
 

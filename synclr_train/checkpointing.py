@@ -16,10 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from synclr_train.atomic_files import replacing
+from synclr_train.run_files import CHECKPOINT_FOLDER, CHECKPOINT_PATTERN, latest_checkpoint
 from synclr_train.shards import Quarantined
 
-CHECKPOINT_FOLDER = "checkpoints"
-CHECKPOINT_PATTERN = "step-*.safetensors"
 NETWORKS, OPTIMISER, SAMPLES, RECORDS = "networks.", "optimiser.", "samples", "records"
 
 
@@ -43,11 +42,6 @@ class ResumePoint:
     """What was left out so far."""
     metrics: tuple[dict[str, float], ...]
     """The rows of metrics.csv so far."""
-
-
-def latest_checkpoint(out_dir: Path) -> Path | None:
-    """The newest resume point in `out_dir`, or None when there is none."""
-    return max((out_dir / CHECKPOINT_FOLDER).glob(CHECKPOINT_PATTERN), default=None)
 
 
 def save_resume_point(point: ResumePoint, out_dir: Path, *, num_kept: int) -> Path:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from synclr_train.process import prepare_process
 from synclr_train.recipes import RECIPES, get_recipe
+from synclr_train.run_files import latest_checkpoint
 from synclr_train.shard_files import find_shards
 
 EVAL_COMMANDS = {
@@ -214,7 +215,6 @@ def export(source_dir: Path, out_dir: Path, network: Literal["student", "teacher
 
     FOLDER is that of a run, whose last resume point is taken, or one that holds an encoder."""
     try:
-        from synclr_train.checkpointing import latest_checkpoint
         from synclr_train.export import export_resume_point, publish
 
         is_run = latest_checkpoint(source_dir) is not None or not (source_dir / "config.json").is_file()

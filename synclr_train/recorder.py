@@ -15,11 +15,12 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from synclr_train.batches import StepBatch
-from synclr_train.checkpointing import ResumePoint, latest_checkpoint, save_resume_point
+from synclr_train.checkpointing import ResumePoint, save_resume_point
 from synclr_train.config import Recipe
 from synclr_train.losses import effective_rank, is_shared
 from synclr_train.method import SynCLR
 from synclr_train.metrics import MetricsTable, TensorBoardCurves, TrainingEvent, Window, peak_memory_bytes
+from synclr_train.run_files import latest_checkpoint
 from synclr_train.schedules import values_at
 from synclr_train.sharding import own_part, whole_optimiser, whole_tensors
 from synclr_train.shards import Quarantined, ShardIndex, check_quarantined_share, describe

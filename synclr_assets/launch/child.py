@@ -14,6 +14,7 @@ from dagster_pipes import (
     open_dagster_pipes,
 )
 
+from synclr_assets.launch.fitting import fit_task
 from synclr_assets.launch.tasks import TASKS, EvalTask, FitTask, ProbeTask
 from synclr_train.process import prepare_process
 
@@ -49,18 +50,12 @@ def _follow() -> int:
         task = TASKS.validate_python((data["extras"] or {})["task"])
     assert isinstance(task, FitTask)
     prepare_process()
-    from synclr_train.config import Recipe
-    from synclr_train.training import fit
-
-    recipe, shards = Recipe.model_validate(task.recipe), [Path(shard) for shard in task.shards]
-    fit(recipe, shards, Path(task.out_dir), seed=task.seed, exclude=task.excluded())
+    fit_task(task)
     return 0
 
 
 def _fit(pipes: PipesContext, task: FitTask) -> None:
-    from synclr_train.config import Recipe
     from synclr_train.metrics import TrainingEvent
-    from synclr_train.training import fit
 
     said = -1
 
@@ -73,9 +68,7 @@ def _fit(pipes: PipesContext, task: FitTask) -> None:
             shown = f", loss {loss:.3f}" if loss is not None else ""
             pipes.log.info(f"step {event.step} of {event.total_steps}{shown} {event.message}".rstrip())
 
-    recipe = Recipe.model_validate(task.recipe)
-    shards = [Path(shard) for shard in task.shards]
-    fit(recipe, shards, Path(task.out_dir), seed=task.seed, exclude=task.excluded(), on_event=tell)
+    fit_task(task, tell)
 
 
 def _probe(pipes: PipesContext, task: ProbeTask) -> None:

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from synclr_assets.launch.fitting import fit_task
 from synclr_assets.launch.tasks import FitTask
 from synclr_train.process import prepare_process
 
@@ -11,13 +12,10 @@ def main(task_file: str) -> int:
     """Train what the task says; the trainer's files carry the result."""
     task = FitTask.model_validate_json(Path(task_file).read_text(encoding="utf-8"))
     prepare_process()
-    from synclr_train.config import Recipe
     from synclr_train.recorder import NonFiniteLossError
-    from synclr_train.training import fit
 
-    recipe, shards = Recipe.model_validate(task.recipe), [Path(shard) for shard in task.shards]
     try:
-        fit(recipe, shards, Path(task.out_dir), seed=task.seed, exclude=task.excluded())
+        fit_task(task)
     except (ValueError, NonFiniteLossError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -17,7 +17,7 @@ class FitTask(_Task):
     recipe: dict[str, object]
     """The complete recipe."""
     shards: tuple[str, ...]
-    """Local paths of the shards, in a fixed order."""
+    """Local paths or s3:// URIs of the shards, in a fixed order."""
     out_dir: str
     """Where the trainer leaves its files; an earlier, killed run there is continued."""
     seed: int
@@ -25,6 +25,10 @@ class FitTask(_Task):
     """Processes on each machine, one per device; more than one are started by torchrun."""
     nodes: int = 1
     """Machines."""
+    cache_dir: str | None = None
+    """Folder that keeps the index and what was read over the network; None keeps nothing."""
+    cache_bytes: int = 0
+    """Largest size of the images kept there."""
     exclude_file: str | None = None
     """Local path of caption ids, one a line, that must not be read (recalls); None excludes none."""
 

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from synclr_assets.launch.resume_points import kept_in_store
 from synclr_assets.launch.tasks import EvalTask, FitTask, ProbeTask
 from synclr_assets.provenance.inputs import TrainingInputs, model_id_of
 from synclr_assets.provenance.models import (
@@ -27,6 +28,8 @@ from synclr_train.recipes import Recipe
 
 RunTask = Callable[[FitTask | ProbeTask | EvalTask], None]
 """Does a task to its end in another process, or raises."""
+CACHE_BYTES = 100 * 10**9
+"""Images of a remote store that a training keeps on its machine's disk."""
 EXPORTED_FILES = ("encoder.safetensors", "config.json", "metrics.csv", "recipe.json", "result.json")
 
 
@@ -44,31 +47,37 @@ def plan_training(inputs: TrainingInputs, recipe: Recipe) -> Training:
     return Training(inputs, recipe, model_id_of(inputs, recipe.fingerprint, recipe.seed))
 
 
-def train(store: Store, training: Training, run: RunTask, *, nodes: int = 1) -> dict[str, Any]:
-    """Train on `nodes` machines and record the model, or return the recorded one. A killed run is continued."""
+def train(
+    store: Store, training: Training, run: RunTask, *, nodes: int = 1, cache_bytes: int = CACHE_BYTES
+) -> dict[str, Any]:
+    """Train on `nodes` machines and record the model, or return the recorded one. A killed run is continued.
+
+    Shards of a remote store are read where they are, and up to `cache_bytes` of them kept on this machine's disk.
+    """
     known = recorded_model(store, training.model_id)
     if known is not None:
         return known
     key = model_key(training.model_id)
     out_dir = work_folder(store, key)
     out_dir.mkdir(parents=True, exist_ok=True)
-    shards = [str(store.blobs.fetch(shard.key, out_dir / "shards")) for shard in training.inputs.shards]
     exclude_file = None
     if training.inputs.excluded:
         kept = f"{key}/{EXCLUDED_FILE}"
         store.blobs.put_bytes(kept, "".join(f"{one}\n" for one in training.inputs.excluded).encode())
         exclude_file = str(store.blobs.fetch(kept, out_dir))
-    run(
-        FitTask(
-            recipe=training.recipe.model_dump(mode="json"),
-            shards=tuple(shards),
-            out_dir=str(out_dir),
-            seed=training.recipe.seed,
-            devices=training.recipe.devices,
-            nodes=nodes,
-            exclude_file=exclude_file,
-        )
+    task = FitTask(
+        recipe=training.recipe.model_dump(mode="json"),
+        shards=tuple(shard_place(store, shard.key) for shard in training.inputs.shards),
+        out_dir=str(out_dir),
+        seed=training.recipe.seed,
+        devices=training.recipe.devices,
+        nodes=nodes,
+        exclude_file=exclude_file,
+        cache_dir=None if store.location.is_local else str(out_dir / "cache"),
+        cache_bytes=cache_bytes,
     )
+    with kept_in_store(store.blobs, key, out_dir):
+        run(task)
     result = json.loads((out_dir / "result.json").read_text())
     keep_files(store, key, out_dir, EXPORTED_FILES)
     record_model(store, training.inputs, _trained(training, result))
@@ -126,6 +135,11 @@ def _record_cost(store: Store, once: str, **cost: object) -> None:
         "at": datetime.now(UTC),
     }
     store.tables.append_once("ledger", f"ledger/{once}", rows_of("ledger", [row]))
+
+
+def shard_place(store: Store, key: str) -> str:
+    """Where the trainer reads a shard: its path in a local store, else its URI."""
+    return str(store.location.local_path(key)) if store.location.is_local else store.location.blob_uri(key)
 
 
 def work_folder(store: Store, key: str) -> Path:

@@ -11,7 +11,6 @@ from typing import Any
 
 from openlineage.client.event_v2 import RunEvent
 
-from synclr_assets.provenance.inputs import is_packed
 from synclr_assets.provenance.models import models
 from synclr_assets.provenance.openlineage_datasets import (
     BUCKET_WRITES,
@@ -22,6 +21,7 @@ from synclr_assets.provenance.openlineage_datasets import (
     of_training,
 )
 from synclr_assets.provenance.openlineage_events import StageRun, completed, started
+from synclr_assets.provenance.packing import Packing
 from synclr_assets.provenance.scores import scores_of
 from synclr_assets.stages.progress import planned_captions
 from synclr_assets.store.store import Store
@@ -34,9 +34,10 @@ def history(store: Store) -> Iterator[RunEvent]:
     Each is one run, whose id is the same at every call; its time is that of the newest file or record.
     """
     logged = LoggedFiles(store)
+    packing = Packing(store.tables, {unit.bucket for unit in logged.units("concepts")})
     for stage, (table, *_) in BUCKET_WRITES.items():
         for unit in logged.units(table):
-            if _is_finished(store, stage, unit):
+            if _is_finished(store, packing, stage, unit):
                 at = datetime.fromtimestamp(logged.part(table, unit).written_ms / 1000, UTC)
                 once = f"{store.location.uri}/{unit.generation}"
                 datasets = of_bucket(store, stage, unit, logged=logged)
@@ -63,9 +64,9 @@ def _both(run: StageRun, datasets: Datasets, at: datetime) -> Iterator[RunEvent]
     yield completed(run, datasets, at=at)
 
 
-def _is_finished(store: Store, stage: str, unit: Unit) -> bool:
+def _is_finished(store: Store, packing: Packing, stage: str, unit: Unit) -> bool:
     if stage == "concepts":
         return True
     if stage == "syncaps_shards":
-        return is_packed(store, unit)
+        return packing.is_packed(unit)
     return stage_cursor(store.tables, stage, unit) >= planned_captions(store.tables, unit)

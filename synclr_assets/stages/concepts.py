@@ -24,7 +24,11 @@ def resolve_unit(tables: Tables, bucket: str, generation: int | None) -> Unit:
 
     Raises StoreError where it does not exist.
     """
-    latest = latest_generation(tables, bucket)
+    return chosen_unit(tables, bucket, latest_generation(tables, bucket), generation)
+
+
+def chosen_unit(tables: Tables, bucket: str, latest: int | None, generation: int | None) -> Unit:
+    """The same, where the latest generation is known."""
     if latest is None:
         raise StoreError(f"Bucket {bucket} has no generation yet: materialise concepts of {bucket} first.")
     if generation is None:

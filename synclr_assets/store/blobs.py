@@ -30,7 +30,7 @@ class Blobs:
     def put_file(self, key: str, source: Path) -> None:
         """Move a finished local file to its key: by rename where both are local, else by one upload."""
         if not self.location.is_local:
-            obstore.put(self._remote(), checked_key(key), source)
+            self.copy_file(key, source)
             source.unlink()
             return
         target = self.location.local_path(key)
@@ -38,6 +38,12 @@ class Blobs:
         with source.open("rb") as handle:
             os.fsync(handle.fileno())
         os.replace(source, target)
+
+    def copy_file(self, key: str, source: Path) -> None:
+        """Upload a local file that stays where it is. Raises StoreError in a local store, which has it already."""
+        if self.location.is_local:
+            raise StoreError(f"{key}: nothing is uploaded to a local store.")
+        obstore.put(self._remote(), checked_key(key), source)
 
     def put_bytes(self, key: str, data: bytes) -> None:
         """Put small content at its key, in place of any earlier one; durable when it returns."""

@@ -92,12 +92,17 @@ class Tables:
         return None if handle is None else handle.version()
 
     def snapshot(self, name: str, partitions: dict[str, Any] | None = None) -> ds.Dataset | None:
-        """The table as it is now, as an Arrow dataset, cut to the given partition values."""
+        """The table as it is now, as an Arrow dataset, cut to the partitions of the given values: one, or a list."""
         handle = self.open(name)
         if handle is None:
             return None
         settle_at_exit()
-        chosen = [(column, "=", str(value)) for column, value in (partitions or {}).items()]
+        chosen: list[tuple[str, str, Any]] = [
+            (column, "in", [str(one) for one in value])
+            if isinstance(value, list)
+            else (column, "=", str(value))
+            for column, value in (partitions or {}).items()
+        ]
         return handle.to_pyarrow_dataset(file_pruning_predicate=chosen or None, schema=self.spec(name).schema)
 
     def read(

@@ -50,8 +50,12 @@ class Unit:
 def stage_cursor(tables: Tables, stage: str, unit: Unit) -> int:
     """How far the stage has come: all cursor values below this one are committed or quarantined."""
     handle = tables.open(stage)
-    done = None if handle is None else handle.transaction_version(_cursor_id(stage, unit))
-    return done or 0
+    return 0 if handle is None else cursor_of(handle, stage, unit)
+
+
+def cursor_of(handle: DeltaTable, stage: str, unit: Unit) -> int:
+    """The same, in the version of the stage's table that is open."""
+    return handle.transaction_version(_cursor_id(stage, unit)) or 0
 
 
 class StageWriter:

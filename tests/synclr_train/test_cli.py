@@ -9,8 +9,8 @@ import yaml
 from click.testing import CliRunner
 
 from synclr_train import cli
-from synclr_train.checkpointing import latest_checkpoint
 from synclr_train.recipes import RECIPES, get_recipe
+from synclr_train.run_files import latest_checkpoint
 
 
 def run(*arguments: object):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from synclr_train.checkpointing import latest_checkpoint
 from synclr_train.compiling import require_compiler
+from synclr_train.run_files import latest_checkpoint
 from synclr_train.training import fit
 
 needs_compiler = pytest.mark.skipif(

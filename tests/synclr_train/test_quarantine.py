@@ -12,10 +12,10 @@ from safetensors.torch import load_file
 
 from synclr_train.batches import StepDataset
 from synclr_train.caption_order import CaptionOrder
-from synclr_train.checkpointing import latest_checkpoint
 from synclr_train.cli import main
 from synclr_train.config import Recipe
 from synclr_train.cropping import Cutter
+from synclr_train.run_files import latest_checkpoint
 from synclr_train.shards import ShardError, index_shards
 from synclr_train.training import fit
 from tests.synclr_train.conftest import caption_id, write_shard

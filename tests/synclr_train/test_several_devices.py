@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from synclr_train.checkpointing import latest_checkpoint
+from synclr_train.run_files import latest_checkpoint
 from synclr_train.training import fit
 from tests.synclr_train.conftest import caption_id
 

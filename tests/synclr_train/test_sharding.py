@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from synclr_train.checkpointing import latest_checkpoint
 from synclr_train.config import Recipe
+from synclr_train.run_files import latest_checkpoint
 from synclr_train.training import fit
 
 PROGRAM = """

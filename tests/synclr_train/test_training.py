@@ -13,9 +13,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from synclr_train.checkpointing import CHECKPOINT_FOLDER, latest_checkpoint
 from synclr_train.metrics import COLUMNS, TrainingEvent
 from synclr_train.recorder import NonFiniteLossError
+from synclr_train.run_files import CHECKPOINT_FOLDER, latest_checkpoint
 from synclr_train.training import fit
 
 

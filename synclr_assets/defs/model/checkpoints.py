@@ -83,7 +83,9 @@ def checkpoint_asset(partitions: BankPartitions, placement: Placement) -> dg.Ass
                 f"{sum(shard.num_captions for shard in inputs.shards)} captions"
             )
             run = partial(run_task, context, pipes)
-            model = train(opened, training, run, nodes=trainer.section.nodes)
+            section = trainer.section
+            cache_bytes = int(section.shard_cache_gb * 1e9)
+            model = train(opened, training, run, nodes=section.nodes, cache_bytes=cache_bytes)
             folder = fetch_encoder(opened, model)
             chance_loss = json.loads((folder / "result.json").read_text())["chance_loss"]
             curve = loss_curve(folder / "metrics.csv", chance_loss)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
+from synclr_assets.launch.fitting import fit_task
 from synclr_assets.launch.tasks import EvalTask, FitTask, ProbeTask
 from synclr_assets.launch.training import plan_training, train
 from synclr_assets.provenance.inputs import training_inputs
@@ -25,12 +25,8 @@ def few_steps() -> Recipe:
 
 def run_here(task: FitTask | ProbeTask | EvalTask) -> None:
     """What the training child does, without a child."""
-    from synclr_train.training import fit
-
     assert isinstance(task, FitTask)
-    recipe = Recipe.model_validate(task.recipe)
-    shards = [Path(shard) for shard in task.shards]
-    fit(recipe, shards, Path(task.out_dir), seed=task.seed, exclude=task.excluded())
+    fit_task(task)
 
 
 def train_slice(store: Store, slice_name: str = "everything", buckets: list[str] = BUCKETS) -> dict[str, Any]:
