@@ -96,10 +96,15 @@ def time_commands(environment: Mapping[str, str]) -> None:
     for arguments in COMMANDS:
         seconds, memory = _timed([program, *arguments], environment)
         click.echo(f"{'synclr ' + ' '.join(arguments):58}{seconds:8.1f}{memory:8.0f}")
-    for slice_name in ("all", "b0001"):
-        command = [sys.executable, "-m", "benchmarks.scale_inputs", slice_name]
-        seconds, memory = _timed(command, environment)
-        click.echo(f"{f'inputs of a training on slice {slice_name}':58}{seconds:8.1f}{memory:8.0f}")
+    models = {"b0001": "b" * 32, "all": "a" * 32}
+    for slice_name, model_id in models.items():
+        inputs = [sys.executable, "-m", "benchmarks.scale_inputs", slice_name]
+        for title, command in (
+            (f"inputs of a training on slice {slice_name}", inputs),
+            ("the same, and the model's record", [*inputs, model_id]),
+        ):
+            seconds, memory = _timed(command, environment)
+            click.echo(f"{title:58}{seconds:8.1f}{memory:8.0f}")
     click.echo()
 
 

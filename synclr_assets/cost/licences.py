@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 
 from synclr_assets.cost.licence_terms import Licence, licence_named
 from synclr_assets.cost.workload import shared_bucket
-from synclr_assets.stages.concepts import latest_generation
 from synclr_assets.store.store import Store
 from synclr_assets.store.sums import batches_of
 from synclr_assets.store.transactions import Unit
+from synclr_assets.store.unit_rows import UnitRows, any_of
 
 STAGES = ("captions", "backgrounds", "enriched_captions", "images")
 COLUMNS = ("model", "revision", "licence")
@@ -43,8 +43,12 @@ class Use:
 
 def units_of_buckets(store: Store, buckets: Sequence[str]) -> list[Unit]:
     """The latest generation of every bucket that has one."""
-    found = ((bucket, latest_generation(store.tables, bucket)) for bucket in buckets)
-    return [Unit(bucket, generation) for bucket, generation in found if generation is not None]
+    known = store.tables.read(
+        "concepts", partitions={"bucket": sorted(buckets)}, columns=["bucket", "generation"]
+    )
+    newest = known.group_by("bucket").aggregate([("generation", "max")]).to_pylist()
+    latest = {row["bucket"]: row["generation_max"] for row in newest}
+    return [Unit(bucket, latest[bucket]) for bucket in buckets if bucket in latest]
 
 
 def units_of_model(model: Mapping[str, Any]) -> list[Unit]:
@@ -62,7 +66,7 @@ def uses_of(store: Store, units: Sequence[Unit]) -> list[Use]:
     if not units:
         return uses
     for stage in STAGES:
-        where = reduce(or_, (_origin(store, stage, unit) for unit in units))
+        where = any_of(units) if stage != "backgrounds" else _backgrounds_of(store, units)
         if stage in MADE:
             where &= pc.field(MADE[stage]).is_valid()
         counts = _counts(store, stage, where)
@@ -79,12 +83,24 @@ def licences_of(uses: Iterable[Use]) -> list[tuple[Licence, tuple[str, ...]]]:
     return [(licence, tuple(sorted(recorded))) for licence, recorded in ordered]
 
 
-def _origin(store: Store, stage: str, unit: Unit) -> pc.Expression:
-    if stage != "backgrounds":
-        return unit.where
-    sources = store.tables.read("concepts", partitions=unit.partitions, columns=["source"])["source"].unique()
-    own = (pc.field("bucket") == unit.bucket) & (pc.field("generation") <= unit.generation)
-    return own | pc.field("bucket").isin([shared_bucket(source) for source in sources.to_pylist()])
+def _backgrounds_of(store: Store, units: Sequence[Unit]) -> pc.Expression:
+    """Of every unit those of its bucket up to its generation, and the shared lists of its sources."""
+    concepts = UnitRows(store.tables, "concepts", [unit.bucket for unit in units])
+    sources = {
+        source for unit in units for source in concepts.read(unit, ["source"])["source"].unique().to_pylist()
+    }
+    buckets: dict[int, list[str]] = {}
+    for unit in units:
+        buckets.setdefault(unit.generation, []).append(unit.bucket)
+    shared = pc.field("bucket").isin(sorted(shared_bucket(source) for source in sources))
+    return reduce(
+        or_,
+        (
+            pc.field("bucket").isin(names) & (pc.field("generation") <= generation)
+            for generation, names in buckets.items()
+        ),
+        shared,
+    )
 
 
 def _counts(store: Store, stage: str, where: pc.Expression) -> dict[tuple[str, str, str], int]:

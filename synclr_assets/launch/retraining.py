@@ -12,6 +12,7 @@ from synclr_assets.provenance.models import EXCLUDED_FILE, excluded_captions, re
 from synclr_assets.store.errors import StoreError
 from synclr_assets.store.store import Store
 from synclr_assets.store.transactions import Unit
+from synclr_assets.store.unit_rows import UnitRows
 
 
 def retrain(store: Store, model: dict[str, Any], out_dir: Path) -> dict[str, Any]:
@@ -49,9 +50,10 @@ def retrain(store: Store, model: dict[str, Any], out_dir: Path) -> dict[str, Any
 
 def _shard_keys(store: Store, model: dict[str, Any]) -> list[str]:
     keys = []
+    shards = UnitRows(store.tables, "shards", [entry["bucket"] for entry in model["inputs"]])
     for entry in model["inputs"]:
         unit = Unit(entry["bucket"], entry["generation"])
-        rows = store.tables.read("shards", partitions=unit.partitions, columns=["key", "sha256"]).to_pylist()
+        rows = shards.read(unit, ["key", "sha256"]).to_pylist()
         key_of = {row["sha256"]: row["key"] for row in rows}
         gone = [digest for digest in entry["shard_sha256s"] if digest not in key_of]
         if gone:

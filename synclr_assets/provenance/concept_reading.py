@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.compute as pc
+import pyarrow as pa
 
 from synclr_assets.store.store import Store
 from synclr_assets.store.transactions import Unit
+from synclr_assets.store.unit_rows import UnitRows
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,20 @@ def concepts_read(store: Store, model: Mapping[str, Any]) -> list[ConceptRead]:
     alike, for which of them were read is not recorded.
     """
     concepts: list[ConceptRead] = []
-    for entry in model["inputs"]:
-        unit = Unit(entry["bucket"], entry["generation"])
-        read = _read_by_concept(store, model["model_id"], unit)
+    units = [Unit(entry["bucket"], entry["generation"]) for entry in model["inputs"]]
+    planned, members, captions = (
+        UnitRows(store.tables, table, [unit.bucket for unit in units])
+        for table in ("concepts", "shard_members", "enriched_captions")
+    )
+    epochs = _epochs_by_unit(store, model["model_id"])
+    for unit in units:
+        read = _read_by_concept(
+            epochs.get(unit, {}),
+            members.read(unit, ["caption_id", "shard_index"]),
+            captions.read(unit, ["caption_id", "concept"]),
+        )
         columns = ["concept", "concept_index", "display_text", "weight", "num_captions"]
-        rows = store.tables.read("concepts", partitions=unit.partitions, columns=columns)
+        rows = planned.read(unit, columns)
         concepts += [
             ConceptRead(
                 bucket=unit.bucket,
@@ -56,18 +66,19 @@ def concepts_read(store: Store, model: Mapping[str, Any]) -> list[ConceptRead]:
     return concepts
 
 
-def _read_by_concept(store: Store, model_id: str, unit: Unit) -> dict[str, float]:
-    of_unit = (pc.field("bucket") == unit.bucket) & (pc.field("generation") == unit.generation)
-    consumed = store.tables.read(
-        "consumption", partitions={"model_id": model_id}, columns=["shard_index", "epochs"], where=of_unit
-    )
-    epochs = dict(zip(consumed["shard_index"].to_pylist(), consumed["epochs"].to_pylist(), strict=True))
-    members = store.tables.read(
-        "shard_members", partitions=unit.partitions, columns=["caption_id", "shard_index"]
-    )
-    captions = store.tables.read(
-        "enriched_captions", partitions=unit.partitions, columns=["caption_id", "concept"]
-    )
+def _epochs_by_unit(store: Store, model_id: str) -> dict[Unit, dict[int, float]]:
+    """Of every shard that the model was given: unit -> shard index -> how often it was read."""
+    columns = ["bucket", "generation", "shard_index", "epochs"]
+    found: dict[Unit, dict[int, float]] = {}
+    for row in store.tables.read(
+        "consumption", partitions={"model_id": model_id}, columns=columns
+    ).to_pylist():
+        found.setdefault(Unit(row["bucket"], row["generation"]), {})[row["shard_index"]] = row["epochs"]
+    return found
+
+
+def _read_by_concept(epochs: Mapping[int, float], members: pa.Table, captions: pa.Table) -> dict[str, float]:
+    """Concept -> captions read of it, repeats counted. `epochs` are those of the unit's shards."""
     counted = (
         captions.join(members, "caption_id", join_type="inner")
         .group_by(["concept", "shard_index"])

@@ -15,6 +15,7 @@ from synclr_assets.provenance.models import excluded_captions, find_model
 from synclr_assets.provenance.scores import ordered_scores, scores_of
 from synclr_assets.store.store import Store
 from synclr_assets.store.transactions import Unit
+from synclr_assets.store.unit_rows import UnitRows
 
 CAPTION_COLUMNS = [
     "caption_id",
@@ -141,12 +142,13 @@ def captions_of_model(store: Store, model: dict[str, Any]) -> Iterator[pa.Record
         (row["bucket"], row["generation"], row["shard_index"]): row["epochs"]
         for row in store.tables.read("consumption", partitions={"model_id": model["model_id"]}).to_pylist()
     }
-    for entry in model["inputs"]:
-        unit = Unit(entry["bucket"], entry["generation"])
-        members = store.tables.read(
-            "shard_members", partitions=unit.partitions, columns=["caption_id", "shard_index"]
-        )
-        corpus = store.tables.snapshot("enriched_captions", unit.partitions)
+    units = [Unit(entry["bucket"], entry["generation"]) for entry in model["inputs"]]
+    buckets = [unit.bucket for unit in units]
+    all_members = UnitRows(store.tables, "shard_members", buckets)
+    captions = UnitRows(store.tables, "enriched_captions", buckets)
+    for unit in units:
+        members = all_members.read(unit, ["caption_id", "shard_index"])
+        corpus = captions.dataset(unit)
         if corpus is None:
             continue
         for batch in corpus.to_batches(columns=CAPTION_COLUMNS, batch_size=8192):

@@ -21,6 +21,7 @@ from synclr_assets.provenance.scores import scores_of
 from synclr_assets.store.errors import UnknownIdError
 from synclr_assets.store.store import Store
 from synclr_assets.store.transactions import Unit
+from synclr_assets.store.unit_rows import UnitRows
 
 KINDS = ("concept", "caption", "background", "generator", "image", "shard", "model", "score")
 GENERATED = ("enriched_captions", "images")
@@ -110,11 +111,11 @@ def _of_concept(store: Store, identity: str) -> Iterator[Reached]:
     wanted = pc.field("concept") == identity
     if slash:
         wanted |= (pc.field("bucket") == bucket) & (pc.field("concept") == name)
-    for row in (
-        known.filter(wanted).sort_by([("bucket", "ascending"), ("generation", "ascending")]).to_pylist()
-    ):
+    found = known.filter(wanted).sort_by([("bucket", "ascending"), ("generation", "ascending")])
+    captions = UnitRows(store.tables, "enriched_captions", found["bucket"].to_pylist())
+    for row in found.to_pylist():
         unit = Unit(row["bucket"], row["generation"])
-        yield _of_unit(store, "enriched_captions", unit, pc.field("concept") == row["concept"])
+        yield _of_unit(captions, unit, pc.field("concept") == row["concept"])
 
 
 def _of_generator(store: Store, identity: str) -> Iterator[Reached]:
@@ -129,9 +130,10 @@ def _of_generator(store: Store, identity: str) -> Iterator[Reached]:
         wanted &= pc.field("revision") == revision
     of_table = {table: generators_of(store, table, units_of(store, table)) for table in GENERATED}
     units = sorted({unit for found in of_table.values() for unit in found}, key=str)
+    rows = {table: UnitRows(store.tables, table, [unit.bucket for unit in units]) for table in GENERATED}
     for unit in units:
         ids = [
-            _of_unit(store, table, unit, wanted).caption_ids
+            _of_unit(rows[table], unit, wanted).caption_ids
             for table in GENERATED
             if any(is_it(generator) for generator in of_table[table].get(unit, ()))
         ]
@@ -152,9 +154,11 @@ def _of_image(store: Store, identity: str) -> Iterator[Reached]:
 def _of_shard(store: Store, identity: str) -> Iterator[Reached]:
     columns = ["bucket", "generation", "shard_index"]
     is_it = (pc.field("sha256") == identity.lower()) | (pc.field("key") == identity)
-    for row in store.tables.read("shards", columns=columns, where=is_it).to_pylist():
+    found = store.tables.read("shards", columns=columns, where=is_it)
+    members = UnitRows(store.tables, "shard_members", found["bucket"].to_pylist())
+    for row in found.to_pylist():
         unit = Unit(row["bucket"], row["generation"])
-        yield _of_unit(store, "shard_members", unit, pc.field("shard_index") == row["shard_index"])
+        yield _of_unit(members, unit, pc.field("shard_index") == row["shard_index"])
 
 
 def _of_model(store: Store, model: Mapping[str, Any]) -> Iterator[Reached]:
@@ -166,18 +170,21 @@ def _of_model(store: Store, model: Mapping[str, Any]) -> Iterator[Reached]:
         columns=["bucket", "generation", "shard_index"],
         where=pc.field("captions_read") > 0,
     )
-    for entry in model["inputs"]:
-        unit = Unit(entry["bucket"], entry["generation"])
+    units = [Unit(entry["bucket"], entry["generation"]) for entry in model["inputs"]]
+    members = UnitRows(store.tables, "shard_members", [unit.bucket for unit in units])
+    for unit in units:
         indexes = consumed.filter(unit.where)["shard_index"].to_pylist()
-        ids = _of_unit(store, "shard_members", unit, pc.field("shard_index").isin(indexes)).caption_ids
+        ids = _of_unit(members, unit, pc.field("shard_index").isin(indexes)).caption_ids
         yield Reached(unit, ids.filter(pc.invert(pc.is_in(ids, kept_from))))
 
 
 def _matching(store: Store, table: str, where: pc.Expression) -> Iterator[Reached]:
-    for unit in units_of(store, table):
-        yield _of_unit(store, table, unit, where)
+    units = units_of(store, table)
+    rows = UnitRows(store.tables, table, [unit.bucket for unit in units])
+    for unit in units:
+        yield _of_unit(rows, unit, where)
 
 
-def _of_unit(store: Store, table: str, unit: Unit, where: pc.Expression) -> Reached:
-    rows = store.tables.read(table, partitions=unit.partitions, columns=["caption_id"], where=where)
+def _of_unit(table: UnitRows, unit: Unit, where: pc.Expression) -> Reached:
+    rows = table.read(unit, ["caption_id"], where)
     return Reached(unit, pc.unique(rows["caption_id"].combine_chunks()))

@@ -22,6 +22,7 @@ from synclr_assets.store.errors import SettingsChangedError
 from synclr_assets.store.schemas import WALL_CLOCK_COLUMNS
 from synclr_assets.store.store import Store
 from synclr_assets.store.transactions import Unit, check_settings
+from synclr_assets.store.unit_rows import UnitRows
 from synclr_assets.synthesis.image_text_agreement import ImageTextAgreement
 from synclr_assets.synthesis.prompts import PromptSet
 from synclr_assets.synthesis.protocols import Captioner, ImageSampler
@@ -69,9 +70,10 @@ class Generators:
 
 def stored_shards(store: Store, model: Mapping[str, Any]) -> Iterator[Link]:
     """Whether the shards the model was given are still there, byte by byte, one bucket generation at a time."""
+    shards = UnitRows(store.tables, "shards", [entry["bucket"] for entry in model["inputs"]])
     for entry in model["inputs"]:
         unit = Unit(entry["bucket"], entry["generation"])
-        rows = store.tables.read("shards", partitions=unit.partitions, columns=["key", "sha256"]).to_pylist()
+        rows = shards.read(unit, ["key", "sha256"]).to_pylist()
         key_of = {row["sha256"]: row["key"] for row in rows}
         bad = [
             digest for digest in entry["shard_sha256s"] if not _is_intact(store, key_of.get(digest), digest)

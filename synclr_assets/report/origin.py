@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
 from typing import Any
 
 import pyarrow.compute as pc
@@ -16,6 +14,7 @@ import pyarrow.compute as pc
 from synclr_assets.store.store import Store
 from synclr_assets.store.sums import Sums, sums_by
 from synclr_assets.store.transactions import Unit
+from synclr_assets.store.unit_rows import any_of
 from synclr_assets.synthesis.identity import TEMPLATES
 
 GENERATOR_TABLES = (("enriched_captions", "captions"), ("backgrounds", "backgrounds"), ("images", "images"))
@@ -135,7 +134,7 @@ class Origin:
 def origin_of(store: Store, model: Mapping[str, Any]) -> Origin:
     """Count what the recorded model (a row of models) was made from."""
     units = [Unit(entry["bucket"], entry["generation"]) for entry in model["inputs"]]
-    anywhere = reduce(or_, (unit.where for unit in units))
+    anywhere = any_of(units)
     quarantined = _sums(store, "quarantine", anywhere, ("stage", "reason"))
     return Origin(
         units=_units(store, model, anywhere),
@@ -169,6 +168,9 @@ def _units(store: Store, model: Mapping[str, Any], anywhere: pc.Expression) -> t
         (row["bucket"], row["generation"]): row
         for row in consumed.group_by(list(unit_columns)).aggregate(aggregates).to_pylist()
     }
+    templates_of: dict[tuple[str, int], dict[str, int]] = {}
+    for (bucket, generation, template), (count,) in sorted(templates.items()):
+        templates_of.setdefault((bucket, generation), {})[template] = int(count)
     origins = []
     for entry in sorted(model["inputs"], key=lambda entry: (entry["bucket"], entry["generation"])):
         key = (entry["bucket"], entry["generation"])
@@ -181,7 +183,7 @@ def _units(store: Store, model: Mapping[str, Any], anywhere: pc.Expression) -> t
                 num_images=int(num_images),
                 num_shards=len(entry["shard_sha256s"]),
                 size_bytes=int(size_bytes),
-                captions_by_template={t[2]: int(n) for t, (n,) in sorted(templates.items()) if t[:2] == key},
+                captions_by_template=templates_of.get(key, {}),
                 captions_read=row.get("captions_read_sum", 0),
                 images_read=row.get("images_read_sum", 0),
                 epochs_lowest=row.get("epochs_min", 0.0),
@@ -215,7 +217,7 @@ def _costs(store: Store, model_id: str, anywhere: pc.Expression) -> tuple[Cost, 
 
 def _listed_shards(store: Store, model_id: str, units: Sequence[Unit]) -> tuple[dict[str, Any], ...]:
     per_unit = max(1, MAX_SHARDS_LISTED // len(units))
-    first = reduce(or_, (unit.where for unit in units)) & (pc.field("shard_index") < per_unit)
+    first = any_of(units) & (pc.field("shard_index") < per_unit)
     order = [("bucket", "ascending"), ("generation", "ascending"), ("shard_index", "ascending")]
     rows = store.tables.read("shards", where=first).sort_by(order).to_pylist()
     consumed = store.tables.read("consumption", partitions={"model_id": model_id}, where=first).to_pylist()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
 from typing import Any
 
 import pyarrow.compute as pc
@@ -14,6 +12,7 @@ from synclr_assets.report.samples import SampleCaption
 from synclr_assets.store.store import Store
 from synclr_assets.store.sums import sums_by
 from synclr_assets.store.transactions import Unit
+from synclr_assets.store.unit_rows import any_of
 
 MAX_CONCEPTS_LISTED = 60
 GENERATOR_COLUMNS = ("model", "revision")
@@ -69,9 +68,8 @@ def paths_of(store: Store, model: Mapping[str, Any], samples: Sequence[SampleCap
     Concepts with a sample come first, then those with the most captions, MAX_CONCEPTS_LISTED in all, in order.
     """
     units = [Unit(entry["bucket"], entry["generation"]) for entry in model["inputs"]]
-    anywhere = reduce(or_, (unit.where for unit in units))
     counted = sums_by(
-        store.tables.snapshot("enriched_captions"), ("bucket", "generation", "concept"), where=anywhere
+        store.tables.snapshot("enriched_captions"), ("bucket", "generation", "concept"), where=any_of(units)
     )
     shown: dict[tuple[Unit, str], list[SampleCaption]] = {}
     for sample in samples:

@@ -15,6 +15,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError
 from obstore.store import ObjectStore, from_url
 
+from synclr_assets.store.errors import StoreError
 from synclr_assets.store.location import Location, checked_key
 
 COPY_CHUNK_BYTES = 1 << 20
