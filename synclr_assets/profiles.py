@@ -73,7 +73,7 @@ class TrainerSection(_Section):
     shard_cache_gb: float = Field(default=100.0, ge=0)
     """Images of a store on S3 that a training keeps on its machine's disk; a local store's are read in place."""
     nodes: int = Field(default=1, gt=0)
-    """Machines of one training; more than one needs engine k8s."""
+    """Machines of one training; more than one needs engine k8s or ray."""
 
     @property
     def probe_datasets(self) -> tuple[str, ...]:

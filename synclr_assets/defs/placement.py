@@ -48,9 +48,10 @@ class Placement:
 
     def _leave_gpus_to_nodes(self, nodes: int) -> None:
         """The step of a training on several machines only waits for them."""
-        if self._engine != "k8s":
+        if self._engine not in ("k8s", "ray"):
             raise ValueError(
-                f"trainer.nodes is {nodes}, but engine {self._engine} trains on one machine: use SYNCLR_ENGINE=k8s."
+                f"trainer.nodes is {nodes}, but engine {self._engine} trains on one machine: use SYNCLR_ENGINE=k8s "
+                "or ray."
             )
         asked = self._steps["checkpoint"]
         self._steps["checkpoint"] = StepCompute(gpus=0, max_retries=asked.max_retries, spot=asked.spot)

@@ -14,17 +14,13 @@ import dagster as dg
 
 from synclr_assets.compute import ComputeSection, StepCompute
 from synclr_assets.launch.tasks import FitTask
-from synclr_assets.launch.torchrun import Nodes, torchrun_command
+from synclr_assets.launch.torchrun import Nodes, NodesFailedError, torchrun_command
 
 SERVICE = "synclr-training"
 NODE_RANK = "$(JOB_COMPLETION_INDEX)"
 """Kubernetes puts the pod's number of an indexed job here."""
 POLL_SECONDS = 10
 Manifest = dict[str, Any]
-
-
-class NodesFailedError(RuntimeError):
-    """A pod of the training failed; its log says why, and the next attempt continues from the resume point."""
 
 
 def run_on_nodes(

@@ -10,6 +10,7 @@ import dagster as dg
 from synclr_assets.environment import engine_of
 from synclr_assets.launch.gpu_lease import leasing_command
 from synclr_assets.launch.indexed_job import run_on_nodes, this_pod
+from synclr_assets.launch.ray_nodes import run_on_ray
 from synclr_assets.launch.tasks import EvalTask, FitTask, ProbeTask
 from synclr_assets.launch.torchrun import dying_with_parent, torchrun_command
 from synclr_assets.profiles import chosen_profile
@@ -24,15 +25,18 @@ def run_task(
 ) -> None:
     """Run the task to its end, streaming its log lines. Raises DagsterPipesExecutionError where it fails.
 
-    A training on several machines runs in pods of their own. Raises NodesFailedError where one fails.
+    A training on several machines runs in pods or Ray tasks of their own. Raises NodesFailedError where one fails.
     """
     extras = {"task": task.model_dump(mode="json")}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
         if isinstance(task, FitTask) and task.nodes > 1:
             profile = chosen_profile(os.environ)
-            pods = (profile.step("checkpoint"), profile.compute)
-            run_on_nodes(context, task, CHILD, *pods, *this_pod())
+            step = profile.step("checkpoint")
+            if engine_of(os.environ) == "ray":
+                run_on_ray(context, task, CHILD, step)
+            else:
+                run_on_nodes(context, task, CHILD, step, profile.compute, *this_pod())
             return
         client.run(context=context, command=child_command(task, os.environ), extras=extras)
 

@@ -75,7 +75,7 @@ def _upload_newest(blobs: Blobs, folder: str, out_dir: Path) -> None:
     key = f"{folder}/{newest.name}"
     try:
         there = blobs.keys(folder)
-        if key not in there:
+        if key > max(there, default=""):  # else it is there, or a later attempt on another machine is further
             with suppress(FileNotFoundError):  # the trainer has just dropped it for a newer one
                 blobs.copy_file(key, newest)
                 blobs.delete(there)

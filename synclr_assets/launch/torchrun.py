@@ -8,6 +8,10 @@ from dataclasses import dataclass
 RENDEZVOUS_PORT = 29400
 
 
+class NodesFailedError(RuntimeError):
+    """A machine of the training failed; its log says why, and the next attempt continues from the resume point."""
+
+
 @dataclass(frozen=True)
 class Nodes:
     """The machines of one training, as one of them sees them."""

@@ -135,5 +135,7 @@ def test_the_step_itself_asks_for_no_gpu_and_other_engines_refuse() -> None:
     profile = rehearsal().model_copy(update={"trainer": TrainerSection(gpus=8, nodes=4)})
     config = Placement(profile, "k8s").of("checkpoint")["op_tags"]["dagster-k8s/config"]
     assert "nvidia.com/gpu" not in config["container_config"]["resources"]["limits"]
-    with pytest.raises(ValueError, match=r"trainer\.nodes is 4, but engine ray trains on one machine"):
-        Placement(profile, "ray")
+    on_ray = Placement(profile, "ray").of("checkpoint")["op_tags"]["dagster-ray/config"]
+    assert on_ray["num_gpus"] == 0
+    with pytest.raises(ValueError, match=r"trainer\.nodes is 4, but engine ecs trains on one machine"):
+        Placement(profile, "ecs")
