@@ -4,7 +4,6 @@ A Ray cluster of three raylets on this machine, two of them with a made-up GPU. 
 every table and shard must equal those of an undisturbed run on the local engine. About two minutes.
 """
 
-import contextlib
 import json
 import os
 import subprocess
@@ -16,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import psutil
 
 from synclr_assets.defs.jobs import DATASET_JOB
 from synclr_assets.launch.instance import prepare_home
 from synclr_assets.launch.runs import Launcher
 from synclr_assets.store.store import Store
+from tests.long.raylets import kill_machine
 from tests.synclr_assets.conftest import content_of, write_bank
 
 CONCEPTS = "[digit one, digit two, digit three, mug, kite, drum]"
@@ -91,20 +90,10 @@ class LocalNodes:
         self._workers = {worker.node_id: worker for worker in added}
 
     def lose(self, node_id: str) -> str:
-        """Kill all that the node started, as a power cut does, and say so.
-
-        A raylet's death alone leaves its step drawing to the end. Raises AssertionError where the step ran elsewhere.
-        """
-        lost = self._workers[node_id]
-        raylet = psutil.Process(lost.all_processes["raylet"][0].process.pid)
-        started = raylet.children(recursive=True)
-        assert any(set(process.cmdline()) >= STEP_COMMAND for process in started), "the step runs elsewhere"
-        raylet.kill()
-        for process in started:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        self._cluster.remove_node(lost, allow_graceful=False)
-        return f"killed its {len(started) + 1} processes, the step's own among them"
+        """Kill all that the node started, and say so. Raises AssertionError where the step ran elsewhere."""
+        commands = kill_machine(self._cluster, self._workers[node_id])
+        assert any(set(command) >= STEP_COMMAND for command in commands), "the step runs elsewhere"
+        return f"killed its {len(commands)} processes, the step's own among them"
 
     def stop(self) -> None:
         """End what is left."""

@@ -5,7 +5,6 @@ attempt fails in one sentence, and the next, on a machine that has come in its p
 processes under one torchrun. About two minutes.
 """
 
-import contextlib
 import json
 import os
 import tempfile
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import psutil
 
 from synclr_assets.compute import StepCompute
 from synclr_assets.launch.process import CHILD, run_task
@@ -24,6 +22,7 @@ from synclr_assets.launch.ray_nodes import run_on_ray
 from synclr_assets.launch.tasks import FitTask
 from synclr_assets.launch.torchrun import NodesFailedError
 from synclr_train.run_files import latest_checkpoint
+from tests.long.raylets import kill_machine
 from tests.long.two_nodes import task_of
 from tests.synclr_train.conftest import everything, write_shard
 
@@ -111,14 +110,7 @@ def lose(cluster: Any, worker: Any, out_dir: Path) -> None:
         if point is not None and int(point.stem.removeprefix("step-")) >= LOST_AFTER:
             break
         time.sleep(0.05)
-    raylet = psutil.Process(worker.all_processes["raylet"][0].process.pid)
-    started = raylet.children(recursive=True)
-    raylet.kill()
-    for process in started:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    cluster.remove_node(worker, allow_graceful=False)
-    print(f"killed a machine's {len(started) + 1} processes", flush=True)
+    print(f"killed a machine's {len(kill_machine(cluster, worker))} processes", flush=True)
 
 
 if __name__ == "__main__":
