@@ -58,6 +58,9 @@ class Cluster:
 def main() -> None:
     """Train twice and compare."""
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    os.environ["OMP_NUM_THREADS"] = (
+        "1"  # what torchrun sets for two processes and not for one: sums round as threads do
+    )
     indexed_job.POLL_SECONDS = 1
     with tempfile.TemporaryDirectory() as name:
         shard = write_shard(Path(name) / "shapes-0-000000.tar", range(16), num_views=2)
