@@ -48,6 +48,11 @@ class StepCompute(_Section):
     capacity_provider: str | None = None
     """ECS: the capacity provider of its task; None: the launcher's."""
 
+    @property
+    def memory_bytes(self) -> int:
+        """The memory in bytes."""
+        return round(self.memory_gib * 2**30)
+
 
 class Volume(_Section):
     """Kubernetes: a claim that every step's container sees."""

@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from synclr_assets.commands.lineage import STORE_OPTION, open_store
-from synclr_assets.cost.licences import units_of_model, uses_of
+from synclr_assets.cost.licences import uses_of
 from synclr_assets.launch.training import fetch_encoder
 from synclr_assets.provenance.lineage import ModelLineage, model_lineage
-from synclr_assets.provenance.models import recipe_of
+from synclr_assets.provenance.models import recipe_of, units_of_model
 from synclr_assets.store.blobs import sha256_of
 from synclr_assets.store.errors import StoreError
 from synclr_assets.store.store import Store

@@ -9,8 +9,8 @@ from synclr_assets.commands.lineage import STORE_OPTION, open_store
 from synclr_assets.commands.text_tables import aligned
 from synclr_assets.concept_bank.bank import concept_folder, read_bank
 from synclr_assets.cost.licence_terms import NOT_ADVICE, UNRESTRICTED
-from synclr_assets.cost.licences import Use, licences_of, units_of_buckets, units_of_model, uses_of
-from synclr_assets.provenance.models import find_model
+from synclr_assets.cost.licences import Use, licences_of, units_of_buckets, uses_of
+from synclr_assets.provenance.models import find_model, units_of_model
 from synclr_assets.report.formats import grouped
 from synclr_assets.store.errors import StoreError
 from synclr_assets.store.store import Store

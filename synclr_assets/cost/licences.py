@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,7 +15,7 @@ from synclr_assets.cost.workload import shared_bucket
 from synclr_assets.store.store import Store
 from synclr_assets.store.sums import batches_of
 from synclr_assets.store.transactions import Unit
-from synclr_assets.store.unit_rows import UnitRows, any_of
+from synclr_assets.store.unit_rows import UnitRows, any_of, buckets_by_generation
 
 STAGES = ("captions", "backgrounds", "enriched_captions", "images")
 COLUMNS = ("model", "revision", "licence")
@@ -49,11 +48,6 @@ def units_of_buckets(store: Store, buckets: Sequence[str]) -> list[Unit]:
     newest = known.group_by("bucket").aggregate([("generation", "max")]).to_pylist()
     latest = {row["bucket"]: row["generation_max"] for row in newest}
     return [Unit(bucket, latest[bucket]) for bucket in buckets if bucket in latest]
-
-
-def units_of_model(model: Mapping[str, Any]) -> list[Unit]:
-    """The bucket generations that a row of models was made from."""
-    return [Unit(entry["bucket"], entry["generation"]) for entry in model["inputs"]]
 
 
 def uses_of(store: Store, units: Sequence[Unit]) -> list[Use]:
@@ -89,15 +83,12 @@ def _backgrounds_of(store: Store, units: Sequence[Unit]) -> pc.Expression:
     sources = {
         source for unit in units for source in concepts.read(unit, ["source"])["source"].unique().to_pylist()
     }
-    buckets: dict[int, list[str]] = {}
-    for unit in units:
-        buckets.setdefault(unit.generation, []).append(unit.bucket)
     shared = pc.field("bucket").isin(sorted(shared_bucket(source) for source in sources))
     return reduce(
         or_,
         (
-            pc.field("bucket").isin(names) & (pc.field("generation") <= generation)
-            for generation, names in buckets.items()
+            pc.field("bucket").isin(buckets) & (pc.field("generation") <= generation)
+            for generation, buckets in buckets_by_generation(units).items()
         ),
         shared,
     )

@@ -41,9 +41,8 @@ def each_bucket(context: dg.AssetExecutionContext, store: Store, make: MakeBucke
     buckets = list(context.partition_keys)
     if len(buckets) == 1:
         try:
-            result = told(context, store, buckets[0], partial(make, buckets[0]))
+            result = _made(context, store, buckets[0], make)
         except FencedError as error:
-            end_if_lost(context, error)
             raise dg.Failure(str(error), allow_retries=False) from error
         yield result._replace(check_results=_named(result, buckets[0]))
         return
@@ -52,10 +51,8 @@ def each_bucket(context: dg.AssetExecutionContext, store: Store, make: MakeBucke
     faults: dict[str, ValueError] = {}
     for bucket in buckets:
         try:
-            result = told(context, store, bucket, partial(make, bucket))
+            result = _made(context, store, bucket, make)
         except ValueError as error:
-            if isinstance(error, FencedError):
-                end_if_lost(context, error)
             faults[bucket] = error
             context.log.error(f"{bucket}: {error}")
             continue
@@ -67,6 +64,17 @@ def each_bucket(context: dg.AssetExecutionContext, store: Store, make: MakeBucke
             allow_retries=not any(isinstance(error, FencedError) for error in faults.values()),
         )
     yield from _summaries(context, verdicts)
+
+
+def _made(
+    context: dg.AssetExecutionContext, store: Store, bucket: str, make: MakeBucket
+) -> dg.MaterializeResult:
+    """Make the bucket and tell OpenLineage of it. Does not return where a later attempt of the run has it."""
+    try:
+        return told(context, store, bucket, partial(make, bucket))
+    except FencedError as error:
+        end_if_lost(context, error)
+        raise
 
 
 def _tell(

@@ -12,7 +12,6 @@ import dagster as dg
 from synclr_assets.compute import GPU_POOL, STEPS, ComputeSection, StepCompute
 from synclr_assets.profiles import Profile
 
-GIB = 2**30
 ECS_UNITS_PER_CPU = 1024
 MIB_PER_GIB = 1024
 RETRY_DELAY_SECONDS = 20
@@ -113,7 +112,7 @@ def ecs_tags(step: StepCompute, section: ComputeSection) -> Tags:
 
 def ray_tags(step: StepCompute, section: ComputeSection) -> Tags:
     """The Ray job of a step; GPUs may be a fraction."""
-    asked = {"num_cpus": step.cpus, "num_gpus": step.gpus, "memory": round(step.memory_gib * GIB)}
+    asked = {"num_cpus": step.cpus, "num_gpus": step.gpus, "memory": step.memory_bytes}
     return {"dagster-ray/config": asked}
 
 

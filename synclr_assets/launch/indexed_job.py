@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 
 from synclr_assets.compute import ComputeSection, StepCompute
+from synclr_assets.launch.node_session import node_session
 from synclr_assets.launch.tasks import FitTask
 from synclr_assets.launch.torchrun import Nodes, NodesFailedError, torchrun_command
 
@@ -33,16 +34,9 @@ def run_on_nodes(
     own_pod: Manifest,
 ) -> None:
     """Run the task on `task.nodes` pods to its end. `batch` is a kubernetes BatchV1Api. Raises NodesFailedError."""
-    folder = Path(task.out_dir)
-    name = f"synclr-fit-{context.run_id[:8]}-{context.retry_number}"
     namespace = own_pod["metadata"]["namespace"]
-    with dg.open_pipes_session(
-        context=context,
-        context_injector=dg.PipesFileContextInjector(str(folder / f"{name}-context.json")),
-        message_reader=dg.PipesFileMessageReader(str(folder / f"{name}-messages.jsonl")),
-        extras={"task": task.model_dump(mode="json")},
-    ) as session:
-        job = training_job(name, task, module, step, section, own_pod, session.get_bootstrap_env_vars())
+    with node_session(context, task) as (name, variables):
+        job = training_job(name, task, module, step, section, own_pod, variables)
         batch.create_namespaced_job(namespace, job)
         try:
             _wait(batch, namespace, name, task.nodes)

@@ -8,16 +8,14 @@ import os
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from synclr_assets.compute import StepCompute
+from synclr_assets.launch.node_session import node_session
 from synclr_assets.launch.tasks import FitTask
 from synclr_assets.launch.torchrun import Nodes, NodesFailedError, dying_with_parent, torchrun_command
-
-GIB = 2**30
 
 
 def run_on_ray(
@@ -27,15 +25,8 @@ def run_on_ray(
 
     Waits until so many machines are free. Raises NodesFailedError where one fails or is lost.
     """
-    folder = Path(task.out_dir)
-    name = f"synclr-fit-{context.run_id[:8]}-{context.retry_number}"
-    with dg.open_pipes_session(
-        context=context,
-        context_injector=dg.PipesFileContextInjector(str(folder / f"{name}-context.json")),
-        message_reader=dg.PipesFileMessageReader(str(folder / f"{name}-messages.jsonl")),
-        extras={"task": task.model_dump(mode="json")},
-    ) as session:
-        _train(task, module, step, name, session.get_bootstrap_env_vars())
+    with node_session(context, task) as (name, variables):
+        _train(task, module, step, name, variables)
 
 
 def _train(task: FitTask, module: str, step: StepCompute, name: str, variables: Mapping[str, str]) -> None:
@@ -46,7 +37,7 @@ def _train(task: FitTask, module: str, step: StepCompute, name: str, variables: 
 
     if not ray.is_initialized():
         ray.init()  # the cluster of RAY_ADDRESS, which Ray sets in the step's job
-    share = {"CPU": step.cpus, "GPU": task.devices, "memory": round(step.memory_gib * GIB)}
+    share = {"CPU": step.cpus, "GPU": task.devices, "memory": step.memory_bytes}
     group = placement_group([share] * task.nodes, strategy="STRICT_SPREAD", name=name)
 
     def on_node(rank: int, function: Any) -> Any:
@@ -60,7 +51,7 @@ def _train(task: FitTask, module: str, step: StepCompute, name: str, variables: 
         running = []
         for rank in range(task.nodes):
             command = torchrun_command(task.devices, module, name, Nodes(task.nodes, str(rank), head, port))
-            running.append(on_node(rank, run_node).remote(command, dict(variables)))
+            running.append(on_node(rank, run_node).remote(command, variables))
         while running:
             done, running = ray.wait(running, num_returns=1)
             ray.get(done)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from synclr_assets.launch.tasks import FitTask
-from synclr_assets.launch.training import shard_place
+from synclr_assets.launch.training import reading
 from synclr_assets.provenance.models import EXCLUDED_FILE, excluded_captions, recipe_of
 from synclr_assets.store.errors import StoreError
 from synclr_assets.store.store import Store
@@ -27,10 +27,10 @@ def retrain(store: Store, model: dict[str, Any], out_dir: Path) -> dict[str, Any
         exclude_file.write_text("".join(f"{one}\n" for one in sorted(excluded)), encoding="utf-8")
     task = FitTask(
         recipe=recipe_of(model),
-        shards=tuple(shard_place(store, key) for key in _shard_keys(store, model)),
         out_dir=str(out_dir / "model"),
         seed=model["seed"],
         exclude_file=str(exclude_file) if excluded else None,
+        **reading(store, _shard_keys(store, model), out_dir),
     )
     task_file = out_dir / "task.json"
     task_file.write_text(task.model_dump_json(), encoding="utf-8")

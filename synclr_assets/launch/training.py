@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -67,14 +67,12 @@ def train(
         exclude_file = str(store.blobs.fetch(kept, out_dir))
     task = FitTask(
         recipe=training.recipe.model_dump(mode="json"),
-        shards=tuple(shard_place(store, shard.key) for shard in training.inputs.shards),
         out_dir=str(out_dir),
         seed=training.recipe.seed,
         devices=training.recipe.devices,
         nodes=nodes,
         exclude_file=exclude_file,
-        cache_dir=None if store.location.is_local else str(out_dir / "cache"),
-        cache_bytes=cache_bytes,
+        **reading(store, [shard.key for shard in training.inputs.shards], out_dir, cache_bytes),
     )
     with kept_in_store(store.blobs, key, out_dir):
         run(task)
@@ -137,9 +135,18 @@ def _record_cost(store: Store, once: str, **cost: object) -> None:
     store.tables.append_once("ledger", f"ledger/{once}", rows_of("ledger", [row]))
 
 
-def shard_place(store: Store, key: str) -> str:
-    """Where the trainer reads a shard: its path in a local store, else its URI."""
-    return str(store.location.local_path(key)) if store.location.is_local else store.location.blob_uri(key)
+def reading(
+    store: Store, keys: Sequence[str], folder: Path, cache_bytes: int = CACHE_BYTES
+) -> dict[str, Any]:
+    """Fields of a FitTask that say where it reads: paths in a local store; else URIs, and a cache in the folder."""
+    location = store.location
+    if location.is_local:
+        return {"shards": tuple(str(location.local_path(key)) for key in keys)}
+    return {
+        "shards": tuple(location.blob_uri(key) for key in keys),
+        "cache_dir": str(folder / "cache"),
+        "cache_bytes": cache_bytes,
+    }
 
 
 def work_folder(store: Store, key: str) -> Path:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from synclr_assets.provenance.models import units_of_model
 from synclr_assets.store.store import Store
 from synclr_assets.store.transactions import Unit
 from synclr_assets.store.unit_rows import UnitRows
@@ -37,7 +38,7 @@ def concepts_read(store: Store, model: Mapping[str, Any]) -> list[ConceptRead]:
     alike, for which of them were read is not recorded.
     """
     concepts: list[ConceptRead] = []
-    units = [Unit(entry["bucket"], entry["generation"]) for entry in model["inputs"]]
+    units = units_of_model(model)
     planned, members, captions = (
         UnitRows(store.tables, table, [unit.bucket for unit in units])
         for table in ("concepts", "shard_members", "enriched_captions")

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from synclr_assets.provenance.lineage_generators import generators_of
 from synclr_assets.provenance.lineage_index import find_caption
-from synclr_assets.provenance.models import excluded_captions, find_model
+from synclr_assets.provenance.models import excluded_captions, find_model, units_of_model
 from synclr_assets.provenance.scores import ordered_scores, scores_of
 from synclr_assets.store.store import Store
 from synclr_assets.store.transactions import Unit
@@ -72,7 +72,7 @@ def model_lineage(store: Store, prefix: str) -> ModelLineage:
     Reads no caption and no image: counts stand in the model's record and in the tables' statistics.
     """
     model = find_model(store, prefix)
-    units = [Unit(entry["bucket"], entry["generation"]) for entry in model["inputs"]]
+    units = units_of_model(model)
     consumption = store.tables.read("consumption", partitions={"model_id": model["model_id"]}).sort_by(
         [("bucket", "ascending"), ("generation", "ascending"), ("shard_index", "ascending")]
     )
@@ -142,7 +142,7 @@ def captions_of_model(store: Store, model: dict[str, Any]) -> Iterator[pa.Record
         (row["bucket"], row["generation"], row["shard_index"]): row["epochs"]
         for row in store.tables.read("consumption", partitions={"model_id": model["model_id"]}).to_pylist()
     }
-    units = [Unit(entry["bucket"], entry["generation"]) for entry in model["inputs"]]
+    units = units_of_model(model)
     buckets = [unit.bucket for unit in units]
     all_members = UnitRows(store.tables, "shard_members", buckets)
     captions = UnitRows(store.tables, "enriched_captions", buckets)

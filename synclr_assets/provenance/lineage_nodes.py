@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from synclr_assets.provenance.lineage_generators import generators_of
 from synclr_assets.provenance.lineage_index import find_caption, units_of
-from synclr_assets.provenance.models import excluded_captions, find_model
+from synclr_assets.provenance.models import excluded_captions, find_model, units_of_model
 from synclr_assets.provenance.scores import scores_of
 from synclr_assets.store.errors import UnknownIdError
 from synclr_assets.store.store import Store
@@ -170,7 +170,7 @@ def _of_model(store: Store, model: Mapping[str, Any]) -> Iterator[Reached]:
         columns=["bucket", "generation", "shard_index"],
         where=pc.field("captions_read") > 0,
     )
-    units = [Unit(entry["bucket"], entry["generation"]) for entry in model["inputs"]]
+    units = units_of_model(model)
     members = UnitRows(store.tables, "shard_members", [unit.bucket for unit in units])
     for unit in units:
         indexes = consumed.filter(unit.where)["shard_index"].to_pylist()

@@ -14,6 +14,7 @@ from synclr_assets.provenance.inputs import TrainingInputs, excluded_digest
 from synclr_assets.store.errors import StoreError, UnknownIdError
 from synclr_assets.store.store import Store
 from synclr_assets.store.tables import rows_of, sql_literal
+from synclr_assets.store.transactions import Unit
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,11 @@ def excluded_captions(store: Store, model: Mapping[str, Any]) -> frozenset[str]:
             "the store is damaged, take the file from a copy."
         )
     return frozenset(listed)
+
+
+def units_of_model(model: Mapping[str, Any]) -> list[Unit]:
+    """The bucket generations that a row of models was made from."""
+    return [Unit(entry["bucket"], entry["generation"]) for entry in model["inputs"]]
 
 
 def recipe_of(model: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from synclr_assets.provenance.models import units_of_model
 from synclr_assets.store.store import Store
 from synclr_assets.store.sums import Sums, sums_by
 from synclr_assets.store.transactions import Unit
@@ -133,7 +134,7 @@ class Origin:
 
 def origin_of(store: Store, model: Mapping[str, Any]) -> Origin:
     """Count what the recorded model (a row of models) was made from."""
-    units = [Unit(entry["bucket"], entry["generation"]) for entry in model["inputs"]]
+    units = units_of_model(model)
     anywhere = any_of(units)
     quarantined = _sums(store, "quarantine", anywhere, ("stage", "reason"))
     return Origin(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from synclr_assets.provenance.models import units_of_model
 from synclr_assets.report.samples import SampleCaption
 from synclr_assets.store.store import Store
 from synclr_assets.store.sums import sums_by
@@ -67,7 +68,7 @@ def paths_of(store: Store, model: Mapping[str, Any], samples: Sequence[SampleCap
 
     Concepts with a sample come first, then those with the most captions, MAX_CONCEPTS_LISTED in all, in order.
     """
-    units = [Unit(entry["bucket"], entry["generation"]) for entry in model["inputs"]]
+    units = units_of_model(model)
     counted = sums_by(
         store.tables.snapshot("enriched_captions"), ("bucket", "generation", "concept"), where=any_of(units)
     )

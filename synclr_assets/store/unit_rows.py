@@ -54,13 +54,18 @@ def any_of(units: Iterable[Unit]) -> pc.Expression:
 
     One term for each generation number: Arrow holds every term against every file.
     """
-    buckets: dict[int, list[str]] = {}
-    for unit in units:
-        buckets.setdefault(unit.generation, []).append(unit.bucket)
     return reduce(
         or_,
         (
-            (pc.field("generation") == generation) & pc.field("bucket").isin(sorted(names))
-            for generation, names in sorted(buckets.items())
+            (pc.field("generation") == generation) & pc.field("bucket").isin(buckets)
+            for generation, buckets in buckets_by_generation(units).items()
         ),
     )
+
+
+def buckets_by_generation(units: Iterable[Unit]) -> dict[int, list[str]]:
+    """Generation number -> its buckets, both in order."""
+    buckets: dict[int, list[str]] = {}
+    for unit in sorted(units, key=lambda unit: (unit.generation, unit.bucket)):
+        buckets.setdefault(unit.generation, []).append(unit.bucket)
+    return buckets

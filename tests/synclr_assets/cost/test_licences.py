@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from synclr_assets.cost.licence_terms import LICENCES, UNKNOWN, licence_named
-from synclr_assets.cost.licences import Use, licences_of, units_of_buckets, units_of_model, uses_of
+from synclr_assets.cost.licences import Use, licences_of, units_of_buckets, uses_of
+from synclr_assets.provenance.models import units_of_model
 from synclr_assets.store.store import Store
 from synclr_assets.store.tables import rows_of
 from synclr_assets.store.transactions import Unit

@@ -22,7 +22,7 @@ from synclr_assets.launch.stuck_runs import leaked_slots, stuck_runs
 from synclr_assets.stages.concepts import write_concepts
 from synclr_assets.store.store import Store
 from synclr_assets.store.transactions import Unit
-from tests.synclr_assets.conftest import write_bank
+from tests.synclr_assets.conftest import platform_environment
 
 BANK = {
     "letters.yaml": "captions: 9\nconcepts: [digit one, digit two, mug]\n",
@@ -37,20 +37,13 @@ CAPTIONS = dg.AssetKey("captions")
 @pytest.fixture
 def launcher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Launcher:
     """A store where the concepts of every bucket are written, and an instance of its own."""
-    bank = write_bank(tmp_path / "concepts", BANK)
-    (tmp_path / "settings.yaml").write_text("dataset: {captions_per_commit: 4, captions_per_shard: 4}\n")
-    values = {
-        "SYNCLR_CONCEPTS": str(tmp_path / "concepts"),
-        "SYNCLR_STORE": str(tmp_path / "store"),
-        "SYNCLR_SETTINGS": str(tmp_path / "settings.yaml"),
-        "DAGSTER_HOME": str(tmp_path / "dagster"),
-    }
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
-    for bucket in bank.buckets.values():
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("dataset: {captions_per_commit: 4, captions_per_shard: 4}\n")
+    values = platform_environment(tmp_path, monkeypatch, BANK, SYNCLR_SETTINGS=str(settings))
+    launcher = Launcher(values)
+    for bucket in launcher.bank.buckets.values():
         write_concepts(Store(tmp_path / "store"), bucket)
-    return Launcher(values)
+    return launcher
 
 
 def ignore(entry: dg.EventLogEntry) -> None:

@@ -9,6 +9,7 @@ import pytest
 from synclr_assets.concept_bank.bank import ConceptBank
 from synclr_assets.launch import resume_points
 from synclr_assets.launch.fitting import fit_task
+from synclr_assets.launch.retraining import retrain
 from synclr_assets.launch.tasks import EvalTask, FitTask, ProbeTask
 from synclr_assets.launch.training import plan_training, train, work_folder
 from synclr_assets.provenance.inputs import training_inputs
@@ -110,6 +111,17 @@ def test_a_lost_machines_run_goes_on_elsewhere_to_the_same_weights(
     assert made["weights_sha256"] == expected["weights_sha256"]
     assert not [found for found in remote.blobs.keys(key) if "step-" in found]
     assert latest_checkpoint(work_folder(remote, key)) is not None
+
+
+def test_a_model_that_is_trained_again_keeps_what_it_read_on_its_disk(
+    remote: Store, on_machine: Callable[[str], None], tmp_path: Path
+) -> None:
+    on_machine("training")
+    made = model_of(remote, run_here)
+    again = retrain(remote, made, tmp_path / "again")
+    assert again["weights_sha256"] == made["weights_sha256"]
+    assert list((tmp_path / "again").rglob("*.tar")) == []
+    assert any((tmp_path / "again" / "cache").iterdir())
 
 
 def test_an_upload_that_fails_stops_no_training(
